@@ -1,0 +1,114 @@
+// npm start, npm test ─▶ RabbitMQ and MongoDB: given by the environment, in Docker, or as local servers; the first that applies.
+import { join } from 'node:path';
+import { useGivenServers } from './given-servers.mjs';
+import { provideMongod, startMongodb } from './local-mongodb.mjs';
+import { provideRabbitmq, startRabbitmq } from './local-rabbitmq.mjs';
+import * as progress from './progress.mjs';
+import { StartError } from './start-error.mjs';
+
+const WAYS = ['env', 'docker', 'local'];
+const REMEDY = [
+  'Any one of these three will do:',
+  '- set RABBITMQ_URL and MONGODB_URI to servers of yours (MongoDB as a replica set);',
+  '- start a Docker engine that has, or can pull, the images rabbitmq:4-management and mongo:8;',
+  '- put rabbitmq-server and mongod on PATH, or run as root on Debian or Ubuntu, where they are installed for you.',
+].join('\n');
+
+/**
+ * @typedef {{ rabbitmqUrl: string, managementUrl: string, mongodbUri: string, way: string, stop: () => Promise<void> }} Infrastructure
+ * @typedef {object} InfrastructureOptions
+ * @property {import('./run-command.mjs').Run} run
+ * @property {NodeJS.ProcessEnv} env
+ * @property {string} directory for data, when the servers are local
+ * @property {string} logs
+ * @property {ReturnType<typeof import('./free-port.mjs').createPortPicker>} ports
+ * @property {boolean} isThrowaway nobody needs the data afterwards
+ * @property {(error: StartError) => void} onFatal
+ * @property {(options: InfrastructureOptions) => Promise<Infrastructure | string>} startInDocker a string says why not
+ */
+
+/** Checks what was asked for, before anything slow happens. @param {NodeJS.ProcessEnv} env */
+export function checkInfrastructureSettings(env) {
+  const way = env.INFRA || undefined;
+  if (way !== undefined && !WAYS.includes(way)) {
+    throw new StartError(
+      'settings',
+      `INFRA=${way} is none of ${WAYS.join(', ')}`,
+      'Leave INFRA out to take the first way that applies.',
+    );
+  }
+  const missing = ['RABBITMQ_URL', 'MONGODB_URI'].filter((name) => !env[name]);
+  if (way === 'env' && missing.length > 0) {
+    throw new StartError(
+      'settings',
+      `INFRA=env, but ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not set`,
+      REMEDY,
+    );
+  }
+  if (way === undefined && missing.length === 1) {
+    const given = missing[0] === 'MONGODB_URI' ? 'RABBITMQ_URL' : 'MONGODB_URI';
+    throw new StartError(
+      'settings',
+      `${given} is set, but ${missing[0]} is not`,
+      'Set both, or neither: then both are started for you.',
+    );
+  }
+}
+
+/** @param {InfrastructureOptions} options @returns {Promise<Infrastructure>} */
+export async function startInfrastructure(options) {
+  const { env } = options;
+  const forced = env.INFRA || undefined;
+  if (forced === 'env' || (!forced && env.RABBITMQ_URL && env.MONGODB_URI)) return useGivenServers(options);
+
+  if (forced !== 'local') {
+    const started = await options.startInDocker(options);
+    if (typeof started !== 'string') return started;
+    if (forced === 'docker') throw new StartError('docker', started, `INFRA=docker was asked for. ${REMEDY}`);
+    progress.step('docker', `skipped: ${started}`);
+  }
+  return startLocally(options);
+}
+
+/** @param {InfrastructureOptions} options @returns {Promise<Infrastructure>} */
+async function startLocally(options) {
+  const { run, directory, logs } = options;
+  const programs = await provide(run);
+  progress.step('servers', 'RabbitMQ and MongoDB: local servers');
+  const rabbitmq = await startRabbitmq({
+    ...options,
+    program: programs.rabbitmq,
+    directory: join(directory, 'rabbitmq'),
+    logs,
+  });
+  const mongodb = await startMongodb({
+    ...options,
+    program: programs.mongod,
+    directory: join(directory, 'mongodb'),
+    logs,
+  });
+  const stop = async () => void (await Promise.all([rabbitmq.stop(), mongodb.stop()]));
+  try {
+    await Promise.all([rabbitmq.whenReady(), mongodb.whenReady()]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    rabbitmqUrl: rabbitmq.url,
+    managementUrl: rabbitmq.managementUrl,
+    mongodbUri: mongodb.uri,
+    way: 'local',
+    stop,
+  };
+}
+
+/** One after the other, since both may want apt-get. @param {import('./run-command.mjs').Run} run */
+async function provide(run) {
+  try {
+    return { mongod: await provideMongod(run), rabbitmq: await provideRabbitmq(run) };
+  } catch (error) {
+    if (error instanceof StartError) throw new StartError(error.stepName, error.message, REMEDY);
+    throw error;
+  }
+}

@@ -1,0 +1,49 @@
+// npm start, npm test ─▶ rabbitmq-server: where it is, or from apt where that needs no question.
+import { existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { aptInstall } from './apt.mjs';
+import * as progress from './progress.mjs';
+import { StartError } from './start-error.mjs';
+
+const PACKAGED = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+const POLICY = '/usr/sbin/policy-rc.d';
+const POLICY_MARK = '# written by npm start of wecom-agent-router while it installs RabbitMQ';
+
+/** @returns {string | undefined} */
+export function findRabbitmqServer() {
+  const onPath = (process.env.PATH ?? '')
+    .split(':')
+    .concat('/usr/local/sbin', '/opt/homebrew/sbin')
+    .map((folder) => join(folder, 'rabbitmq-server'));
+  return [PACKAGED, ...onPath]
+    .filter((file) => existsSync(file))
+    .find(
+      // Packages put a wrapper on PATH that switches to the user `rabbitmq`; ours runs as whoever starts it.
+      (file) => !realpathSync(file).endsWith('rabbitmq-script-wrapper'),
+    );
+}
+
+/** @param {import('./run-command.mjs').Run} run */
+export async function installRabbitmq(run) {
+  const since = performance.now();
+  const allow = forbidServices();
+  try {
+    await aptInstall(run, 'rabbitmq', ['rabbitmq-server']);
+  } finally {
+    allow();
+  }
+  const program = findRabbitmqServer();
+  if (!program) throw new StartError('rabbitmq', 'apt-get installed rabbitmq-server, but it is not there');
+  progress.step('rabbitmq', `installed ${progress.took(since)}`);
+  return program;
+}
+
+/** The package would start RabbitMQ as a system service; a policy of Debian's keeps it from that. */
+function forbidServices() {
+  const isOurs = existsSync(POLICY) && readFileSync(POLICY, 'utf8').includes(POLICY_MARK); // left by a killed run
+  if (existsSync(POLICY) && !isOurs) return () => {}; // the machine has its own policy
+  if (process.getuid?.() !== 0) return () => {};
+  writeFileSync(POLICY, `#!/bin/sh\n${POLICY_MARK}\nexit 101\n`, { mode: 0o755 });
+  return () => rmSync(POLICY, { force: true });
+}

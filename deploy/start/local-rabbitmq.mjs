@@ -1,0 +1,173 @@
+// npm start, npm test ─▶ a RabbitMQ of our own: own data, node name, ports and epmd, on loopback only.
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { findRabbitmqServer, installRabbitmq } from './install-rabbitmq.mjs';
+import { startProcess } from './owned-process.mjs';
+import { openProcessLog } from './process-log.mjs';
+import * as progress from './progress.mjs';
+import { probeHttp, supervise } from './supervise.mjs';
+
+const READY_MS = 90_000;
+const STOP_GRACE_MS = 15_000;
+const USER = 'guest'; // RabbitMQ's own, which it admits from loopback only
+// The name must be the same at each start: the data belongs to it.
+const NODE = 'rabbit@localhost';
+const PLUGINS = ['rabbitmq_management', 'rabbitmq_prometheus', 'rabbitmq_consistent_hash_exchange'];
+
+/** Finds RabbitMQ, or installs it. @param {import('./run-command.mjs').Run} run @returns {Promise<string>} its `rabbitmq-server` */
+export async function provideRabbitmq(run) {
+  return findRabbitmqServer() ?? (await installRabbitmq(run));
+}
+
+/**
+ * @param {object} options
+ * @param {import('./run-command.mjs').Run} options.run
+ * @param {string} options.program as `provideRabbitmq` gave it
+ * @param {string} options.directory for everything it writes
+ * @param {string} options.logs
+ * @param {ReturnType<typeof import('./free-port.mjs').createPortPicker>} options.ports
+ * @param {boolean} options.isThrowaway nobody needs its data afterwards
+ * @param {(error: import('./start-error.mjs').StartError) => void} options.onFatal
+ */
+export async function startRabbitmq({ run, program, directory, logs, ports, isThrowaway, onFatal }) {
+  const since = performance.now();
+  const amqp = await ports.pick('RabbitMQ', isThrowaway ? undefined : 5672);
+  const management = await ports.pick('RabbitMQ management', isThrowaway ? undefined : 15_672);
+  const { port: prometheusPort } = await ports.pick('RabbitMQ metrics');
+  const { port: distributionPort } = await ports.pick('RabbitMQ distribution');
+  const { port: epmdPort } = await ports.pick('epmd');
+  if (amqp.isReplaced) progress.step('rabbitmq', `port 5672 is taken: AMQP is on ${amqp.port}`);
+  if (management.isReplaced)
+    progress.step('rabbitmq', `port 15672 is taken: the management UI is on ${management.port}`);
+
+  const env = writeSettings(directory, {
+    amqp: amqp.port,
+    management: management.port,
+    prometheusPort,
+    distributionPort,
+    epmdPort,
+  });
+  const log = openProcessLog('rabbitmq', join(logs, 'rabbitmq.log'), { isShown: false });
+  /** @type {import('./owned-process.mjs').OwnedProcess | undefined} */
+  let epmd;
+  const common = { kind: /** @type {const} */ ('server'), records: run.records, env, cwd: directory };
+
+  const managementUrl = `http://${USER}:${USER}@127.0.0.1:${management.port}`;
+  const supervised = supervise({
+    name: 'rabbitmq',
+    async launch() {
+      // Started by us, since the one that Erlang starts by itself would outlive everything.
+      if (!epmd || epmd.hasExited()) {
+        epmd = startProcess({
+          ...common,
+          name: 'epmd',
+          command: findEpmd(program),
+          args: ['-port', String(epmdPort), '-address', '127.0.0.1'],
+        });
+      }
+      return startProcess({
+        ...common,
+        name: 'rabbitmq',
+        command: program,
+        args: [],
+        stdio: ['ignore', log.fd, log.fd],
+      });
+    },
+    async probe() {
+      if (!(await speaksAmqp(amqp.port))) return { isReady: false, reason: 'AMQP port closed' };
+      return probeHttp(`http://127.0.0.1:${management.port}/api/overview`, {
+        authorization: `Basic ${Buffer.from(`${USER}:${USER}`).toString('base64')}`,
+      });
+    },
+    stopGraceMs: isThrowaway ? 0 : STOP_GRACE_MS,
+    startAttempts: 3,
+    lastWords: log.lastWords,
+    onFatal,
+  });
+  const stop = async () => {
+    await supervised.stop();
+    await epmd?.stop(1000);
+    log.close();
+  };
+  return {
+    url: `amqp://${USER}:${USER}@127.0.0.1:${amqp.port}`,
+    managementUrl,
+    async whenReady() {
+      await supervised.whenReady({ timeoutMs: READY_MS, signal: run.signal });
+      progress.step('rabbitmq', `ready on 127.0.0.1:${amqp.port} ${progress.took(since)}`);
+    },
+    stop,
+  };
+}
+
+/** @param {string} directory @param {Record<string, number>} ports @returns {NodeJS.ProcessEnv} */
+function writeSettings(directory, ports) {
+  mkdirSync(directory, { recursive: true });
+  const write = (/** @type {string} */ name, /** @type {string} */ text) => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
+  // As Erlang terms, since translating a rabbitmq.conf costs almost 2 s at each start.
+  const settings = `[
+ {rabbit, [{tcp_listeners, [{"127.0.0.1", ${ports.amqp}}]}, {disk_free_limit, 50000000}]},
+ {rabbitmq_management, [{tcp_config, [{ip, "127.0.0.1"}, {port, ${ports.management}}]}]},
+ {rabbitmq_prometheus, [{tcp_config, [{ip, "127.0.0.1"}, {port, ${ports.prometheusPort}}]}]}
+].
+`;
+  // Somebody's own RabbitMQ or Erlang settings must not reach this one.
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(RABBITMQ_|ERL_)/.test(name));
+  return {
+    ...Object.fromEntries(inherited),
+    HOME: directory, // for Erlang's cookie
+    ERL_EPMD_PORT: String(ports.epmdPort),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    ERL_CRASH_DUMP_SECONDS: '0',
+    RABBITMQ_NODENAME: NODE,
+    RABBITMQ_DIST_PORT: String(ports.distributionPort),
+    RABBITMQ_MNESIA_BASE: join(directory, 'data'),
+    RABBITMQ_LOG_BASE: join(directory, 'log'),
+    RABBITMQ_GENERATED_CONFIG_DIR: join(directory, 'generated'),
+    RABBITMQ_CONF_ENV_FILE: write('rabbitmq-env.conf', ''),
+    RABBITMQ_CONFIG_FILE: join(directory, 'none'),
+    RABBITMQ_ADVANCED_CONFIG_FILE: write('advanced.config', settings),
+    RABBITMQ_ENABLED_PLUGINS_FILE: write('enabled_plugins', `[${PLUGINS.join(',')}].\n`),
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
+    // The script then becomes the Erlang VM instead of waiting for it, so that a signal or a kill meets the broker itself.
+    RABBITMQ_ALLOW_INPUT: '1',
+    RABBITMQ_SERVER_START_ARGS: '-noinput +B i',
+  };
+}
+
+/** It comes with Erlang: on PATH, or in the runtime's own folder. */
+function findEpmd(/** @type {string} */ program) {
+  const folders = (process.env.PATH ?? '')
+    .split(':')
+    .concat(dirname(program), '/usr/bin', '/usr/local/bin', '/opt/homebrew/bin');
+  for (const erlang of ['/usr/lib/erlang', '/usr/local/lib/erlang', '/opt/homebrew/lib/erlang']) {
+    if (!existsSync(erlang)) continue;
+    folders.push(
+      ...readdirSync(erlang)
+        .filter((name) => name.startsWith('erts-'))
+        .map((name) => join(erlang, name, 'bin')),
+    );
+  }
+  return folders.map((folder) => join(folder, 'epmd')).find((file) => existsSync(file)) ?? 'epmd';
+}
+
+/** Whether a broker answers AMQP's greeting; an open port alone may still be starting. */
+function speaksAmqp(/** @type {number} */ port) {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port }, () => socket.write('AMQP\x00\x00\x09\x01', 'latin1'));
+    const end = (/** @type {boolean} */ isAnswered) => {
+      socket.destroy();
+      resolve(isAnswered);
+    };
+    socket.setTimeout(2000, () => end(false));
+    socket
+      .once('data', (data) => end(data[0] === 1))
+      .once('error', () => end(false))
+      .once('close', () => end(false));
+  });
+}

@@ -1,0 +1,76 @@
+// npm start, npm test, npm run check ─▶ tools that run to their end: pnpm, apt-get, pip, docker, jest, topology, demo.
+import { startProcess } from './owned-process.mjs';
+import { StopRequested } from './start-error.mjs';
+
+const STOP_GRACE_MS = 5000;
+const KEPT_CHARACTERS = 200_000;
+
+/**
+ * @typedef {import('./owned-process.mjs').Exit & { stdout: string, stderr: string, isTimedOut: boolean }} CommandResult
+ * @typedef {{ records: ReturnType<typeof import('./process-records.mjs').createRecords>, signal: AbortSignal }} Run
+ */
+
+let count = 0;
+
+/**
+ * Runs a command to its end. Its output is collected, or inherited. A stop request ends it and throws StopRequested.
+ * @param {Run} run
+ * @param {string} command
+ * @param {string[]} args
+ * @param {object} [options]
+ * @param {NodeJS.ProcessEnv} [options.env]
+ * @param {string} [options.cwd]
+ * @param {number} [options.timeoutMs]
+ * @param {boolean} [options.isShown] its output goes straight to ours
+ * @param {string} [options.input] what it reads on stdin
+ * @param {(child: import('node:child_process').ChildProcess) => void} [options.watch] e.g. to read a status channel
+ * @param {import('node:child_process').StdioOptions} [options.stdio]
+ * @returns {Promise<CommandResult>}
+ */
+export async function runCommand(run, command, args, options = {}) {
+  if (run.signal.aborted) throw new StopRequested();
+  const { isShown = false, input } = options;
+  const output = isShown ? 'inherit' : 'pipe';
+  const owned = startProcess({
+    name: `tool-${process.pid}-${++count}`,
+    kind: 'tool',
+    command,
+    args,
+    records: run.records,
+    ...(options.env && { env: options.env }),
+    ...(options.cwd && { cwd: options.cwd }),
+    stdio: options.stdio ?? [input === undefined ? 'ignore' : 'pipe', output, output],
+  });
+  const collected = { stdout: '', stderr: '' };
+  for (const stream of /** @type {const} */ (['stdout', 'stderr'])) {
+    owned.child[stream]?.setEncoding('utf8').on('data', (chunk) => {
+      collected[stream] = (collected[stream] + chunk).slice(-KEPT_CHARACTERS);
+    });
+  }
+  if (input !== undefined) owned.child.stdin?.on('error', () => {}).end(input); // EPIPE: it didn't want to read
+  options.watch?.(owned.child);
+
+  let isTimedOut = false;
+  const onStop = () => void owned.stop(STOP_GRACE_MS);
+  run.signal.addEventListener('abort', onStop, { once: true });
+  const timer =
+    options.timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          isTimedOut = true;
+          void owned.stop(1000);
+        }, options.timeoutMs);
+  const closed = new Promise((resolve) => owned.child.once('close', resolve).once('error', resolve));
+  const exit = await owned.exited;
+  // Its pipes may hold a last word; a grandchild that keeps them open must not keep us.
+  await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 500).unref())]);
+  clearTimeout(timer);
+  run.signal.removeEventListener('abort', onStop);
+  if (run.signal.aborted) throw new StopRequested();
+  return { ...exit, ...collected, isTimedOut };
+}
+
+/** The last line with something on it: most tools say there what went wrong. */
+export function lastLine(/** @type {string} */ text) {
+  return text.trimEnd().split('\n').at(-1)?.trim() ?? '';
+}

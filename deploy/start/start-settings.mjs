@@ -1,0 +1,93 @@
+// npm start: what the environment asks for, checked before anything slow happens.
+import { checkInfrastructureSettings } from './infrastructure.mjs';
+import { StartError } from './start-error.mjs';
+
+const CREDENTIALS = ['IT0_WECOM_CORP_ID', 'IT0_WECOM_KF_SECRET', 'IT0_WECOM_KF_OPEN_KFID'];
+const DEMO_POLL_MS = '200';
+
+/** @typedef {{ isDemo: boolean, isOnce: boolean }} StartMode */
+
+/** @param {string[]} args @param {NodeJS.ProcessEnv} env @returns {StartMode} */
+export function readStartMode(args, env) {
+  const unknown = args.filter((arg) => arg !== '--once');
+  if (unknown.length > 0) {
+    throw new StartError(
+      'settings',
+      `unknown argument ${unknown.join(' ')}`,
+      'npm start knows one: npm start -- --once',
+    );
+  }
+  checkInfrastructureSettings(env);
+  const isOnce = args.includes('--once');
+  const set = CREDENTIALS.filter((name) => env[name]);
+  if (isOnce || set.length === 0) return { isDemo: true, isOnce };
+
+  const missing = CREDENTIALS.filter((name) => !env[name]);
+  if (missing.length > 0) {
+    throw new StartError(
+      'settings',
+      `${set.join(' and ')} ${set.length > 1 ? 'are' : 'is'} set, but ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not`,
+      'Set all three to serve a WeCom account, or none of them for the demo.',
+    );
+  }
+  if (!env.AGENT_SERVICE_PUBLIC_URL) {
+    throw new StartError(
+      'settings',
+      'AGENT_SERVICE_PUBLIC_URL is not set',
+      'With WeCom credentials it is required: the address at which bridges reach the router, e.g. http://10.0.0.5:3103',
+    );
+  }
+  return { isDemo: false, isOnce };
+}
+
+/**
+ * What the services find in their environment.
+ * @param {object} options
+ * @param {NodeJS.ProcessEnv} options.env
+ * @param {StartMode} options.mode
+ * @param {Record<string, string>} options.generated
+ * @param {Record<'ingest' | 'binder' | 'router' | 'sender' | 'wecomSimulator' | 'bridgeSimulator', number>} options.ports
+ * @param {import('./infrastructure.mjs').Infrastructure} options.infrastructure
+ * @returns {NodeJS.ProcessEnv}
+ */
+export function serviceEnvironment({ env, mode, generated, ports, infrastructure }) {
+  const at = (/** @type {number} */ port) => `http://127.0.0.1:${port}`;
+  const common = {
+    ...env,
+    RABBITMQ_URL: infrastructure.rabbitmqUrl,
+    RABBITMQ_MANAGEMENT_URL: infrastructure.managementUrl,
+    MONGODB_URI: infrastructure.mongodbUri,
+    BIND_ADDRESS: env.BIND_ADDRESS || '127.0.0.1',
+    INGEST_PORT: String(ports.ingest),
+    BINDER_PORT: String(ports.binder),
+    ROUTER_PORT: String(ports.router),
+    SENDER_PORT: String(ports.sender),
+    ADMIN_API_TOKEN: env.ADMIN_API_TOKEN || generated.ADMIN_API_TOKEN,
+    CALLBACK_SIGNING_KEYS: env.CALLBACK_SIGNING_KEYS || generated.CALLBACK_SIGNING_KEYS,
+  };
+  if (!mode.isDemo) return common;
+
+  const simulator = at(ports.wecomSimulator);
+  const publicUrl = mode.isOnce ? undefined : env.AGENT_SERVICE_PUBLIC_URL;
+  const demo = {
+    ...common,
+    IT0_WECOM_CORP_ID: 'ww-demo',
+    IT0_WECOM_KF_SECRET: generated.DEMO_KF_SECRET,
+    IT0_WECOM_KF_OPEN_KFID: 'wk-demo',
+    IT0_WECOM_API_URL: simulator,
+    IT0_WECOM_KF_URL: `${simulator}/`,
+    AGENT_SERVICE_PUBLIC_URL: publicUrl || at(ports.router),
+    POLL_INTERVAL_ACTIVE_MS: DEMO_POLL_MS,
+    POLL_INTERVAL_IDLE_MS: DEMO_POLL_MS,
+    WECOM_SIMULATOR_PORT: String(ports.wecomSimulator),
+    BRIDGE_SIMULATOR_PORT: String(ports.bridgeSimulator),
+    WECOM_SIMULATOR_URL: simulator,
+    BRIDGE_SIMULATOR_URL: at(ports.bridgeSimulator),
+    INGEST_URL: at(ports.ingest),
+    BINDER_URL: at(ports.binder),
+    ROUTER_URL: at(ports.router),
+    SENDER_URL: at(ports.sender),
+  };
+  // They belong to the real account, which --once doesn't touch.
+  return { ...demo, IT0_WECOM_CALLBACK_TOKEN: '', IT0_WECOM_CALLBACK_AES_KEY: '' };
+}

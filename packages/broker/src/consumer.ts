@@ -1,0 +1,115 @@
+// A subscription to one queue that outlives its channels. Its stop is pause, drain, channel.close(), in that order.
+import { backoffMs, type Logger } from '@pipeline/runtime';
+import type { Channel, ConsumeMessage } from 'amqplib';
+import type { RecoveringConnection } from './connection.ts';
+import type { Consumer, ConsumerOptions, Delivery } from './types.ts';
+
+const REOPEN_FIRST_MS = 100;
+const REOPEN_MAX_MS = 1_000;
+
+export function createConsumer(connection: RecoveringConnection, logger: Logger, options: ConsumerOptions): Consumer {
+  const { queue } = options;
+  let channel: Channel | null = null;
+  let isWanted = true;
+  let isPaused = false;
+  let isOpening = false;
+  let failures = 0;
+  let retryTimer: NodeJS.Timeout | undefined;
+
+  const lost = (closed: Channel) => {
+    if (channel !== closed) return;
+    channel = null;
+    options.onClose?.();
+    scheduleOpen();
+  };
+
+  const scheduleOpen = () => {
+    if (!isWanted || retryTimer) return;
+    retryTimer = setTimeout(
+      () => {
+        retryTimer = undefined;
+        open();
+      },
+      backoffMs(failures, REOPEN_FIRST_MS, REOPEN_MAX_MS),
+    );
+  };
+
+  const open = async () => {
+    if (!isWanted || channel || isOpening) return;
+    if (connection.problem() !== null) return; // 'connect' calls again
+    isOpening = true;
+    try {
+      const opened = await connection.model.createChannel();
+      opened.on('error', (error: Error) => logger.warn({ queue, err: error }, 'consumer.channel-failed'));
+      opened.on('close', () => lost(opened));
+      await opened.prefetch(options.prefetch);
+      channel = opened;
+      isPaused = false;
+      options.onOpen?.();
+      await opened.consume(
+        queue,
+        (message) => {
+          // null: the broker has cancelled us (queue deleted, consumer time-out). Never carry on: begin anew.
+          if (message === null) opened.close().catch(() => {});
+          else if (channel === opened && !isPaused)
+            options.onDelivery(toDelivery(message, opened, () => channel === opened));
+        },
+        { consumerTag: options.consumerTag },
+      );
+      failures = 0;
+      if (!isWanted) await closeChannel();
+    } catch (error) {
+      failures++;
+      logger.warn({ queue, err: error }, 'consumer.open-failed');
+      await closeChannel();
+      scheduleOpen();
+    } finally {
+      isOpening = false;
+    }
+  };
+
+  const closeChannel = async () => {
+    const closing = channel;
+    channel = null;
+    if (!closing) return;
+    options.onClose?.();
+    await closing.close().catch(() => {}); // already closed by the other side
+  };
+
+  connection.model.on('connect', open);
+  void open();
+
+  return {
+    isOpen: () => channel !== null,
+    pause() {
+      isPaused = true;
+    },
+    async close() {
+      isWanted = false;
+      clearTimeout(retryTimer);
+      retryTimer = undefined;
+      await closeChannel();
+    },
+    resume() {
+      isWanted = true;
+      void open();
+    },
+  };
+}
+
+function toDelivery(message: ConsumeMessage, channel: Channel, isCurrent: () => boolean): Delivery {
+  const { properties, fields } = message;
+  const count = properties.headers?.['x-delivery-count'];
+  return {
+    type: String(properties.type ?? ''),
+    messageId: String(properties.messageId ?? ''),
+    correlationId: String(properties.correlationId ?? ''),
+    exchange: fields.exchange,
+    routingKey: fields.routingKey,
+    content: message.content,
+    deliveryCount: typeof count === 'number' ? count : 0,
+    ack() {
+      if (isCurrent()) channel.ack(message);
+    },
+  };
+}

@@ -1,0 +1,5 @@
+export { applyTopology } from './apply-topology.ts';
+export { createBroker } from './broker.ts';
+export { decodeBody } from './decode-body.ts';
+export { createManagementApi, defaultManagementUrl, type ManagementApi, vhostPath } from './management-api.ts';
+export type { Broker, Consumer, ConsumerOptions, Delivery, Publisher } from './types.ts';

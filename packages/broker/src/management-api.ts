@@ -1,0 +1,57 @@
+// RabbitMQ's management API: what AMQP can't do, namely policies and reading back what exists.
+import { ConfigError, describeError, RetryableError } from '@pipeline/runtime';
+
+export interface ManagementApi {
+  get<T>(path: string): Promise<T>;
+  put(path: string, body: unknown): Promise<void>;
+}
+
+/** `http://<host and user of the AMQP URL>:15672` */
+export function defaultManagementUrl(amqpUrl: string): string {
+  const url = new URL(amqpUrl);
+  const user = url.username ? `${url.username}:${url.password}@` : 'guest:guest@';
+  return `http://${user}${url.hostname}:15672`;
+}
+
+/** @param managementUrl base URL with user and password in it */
+export function createManagementApi(managementUrl: string): ManagementApi {
+  const url = new URL(managementUrl);
+  const credentials = `${decodeURIComponent(url.username || 'guest')}:${decodeURIComponent(url.password || 'guest')}`;
+  const authorization = `Basic ${Buffer.from(credentials).toString('base64')}`;
+  const base = `${url.protocol}//${url.host}${url.pathname.replace(/\/$/, '')}`;
+
+  const call = async (method: string, path: string, body?: unknown): Promise<Response> => {
+    let response: Response;
+    try {
+      response = await fetch(`${base}/api${path}`, {
+        method,
+        headers: { authorization, 'content-type': 'application/json' },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: AbortSignal.timeout(10_000),
+      });
+    } catch (cause) {
+      throw new RetryableError(
+        'management-away',
+        `the management API at ${base} does not answer: ${describeError(cause)}`,
+      );
+    }
+    if (response.status === 401) throw new ConfigError(`RABBITMQ_MANAGEMENT_URL: user or password refused by ${base}`);
+    if (!response.ok)
+      throw new ConfigError(
+        `the management API refused ${method} ${path}: ${response.status} ${await response.text()}`,
+      );
+    return response;
+  };
+  return {
+    get: async <T>(path: string) => (await call('GET', path)).json() as Promise<T>,
+    put: async (path, body) => {
+      await call('PUT', path, body);
+    },
+  };
+}
+
+/** The vhost of an AMQP URL (none or `/` alone is the default vhost), ready for a management API path. */
+export function vhostPath(amqpUrl: string): string {
+  const name = decodeURIComponent(new URL(amqpUrl).pathname.slice(1));
+  return encodeURIComponent(name === '' ? '/' : name);
+}

@@ -1,0 +1,22 @@
+// A text for the user. From router or binder to the sender's mailbox.
+import { z } from 'zod';
+import { messageKind } from '../envelope.ts';
+
+export const textKinds = ['answer', 'notice', 'courtesy'] as const;
+
+export const text = messageKind(
+  'text',
+  z.object({
+    /** Derived from the message it is about, so a repeat is recognised. */
+    textId: z.string().min(1),
+    /** The customer message it is about; a courtesy is dropped once an answer about the same one is there. */
+    msgId: z.string().min(1),
+    /** Who gives way when WeCom's allowance runs short: courtesy first, then notices, never answers. */
+    kind: z.enum(textKinds),
+    /** When it was decided, epoch ms (database clock): courtesy grows stale. */
+    decidedAt: z.number(),
+    content: z.string(),
+  }),
+);
+export type Text = z.infer<typeof text.schema>;
+export type TextKind = Text['kind'];

@@ -1,0 +1,445 @@
+// One user's actor: events in, one after another; load, reduce, save, effects, ack.
+import { describeError, type Logger, RetryableError } from '@pipeline/runtime';
+import {
+  type ActorCollection,
+  type ActorDocument,
+  isStoreAway,
+  processedIdKey,
+  processedIdWrite,
+  type SaveOutcome,
+  type SideWrite,
+  type StoredEffect,
+} from '@pipeline/store';
+import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
+import type { GroupCommit } from './group-commit.ts';
+
+/** Ids an actor's document keeps itself; older ones move to `processed_ids`. */
+const RECENT_IDS = 64;
+/** How far ahead `wakeAt` stands while a call is open: whoever finds it overdue and not in its memory makes it again. */
+const OPEN_CALL_GUARD_MS = 2_000;
+/** A call is fenced by a look at the version if its save is older than this: a frozen replica may have lost its partition. */
+const FENCE_AFTER_MS = 1_000;
+const EFFECT_RETRY_FIRST_MS = 500;
+const EFFECT_RETRY_MAX_MS = 30_000;
+/** A wake that changed nothing isn't repeated sooner. */
+const IDLE_WAKE_PAUSE_MS = 1_000;
+/** Lookups in a row for one event; more is a bug in the reducer. */
+const MAX_LOOKUPS = 100;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** An event waiting for its actor. */
+export interface Input<Ev> {
+  event: Ev;
+  /** The event is applied and saved, or found to change nothing. */
+  saved?(): void;
+  /** The event and its effects are done for good: ack the delivery. */
+  settle(): void;
+  /** The actor was dropped before the event was saved. */
+  dropped?(): void;
+  /** Judged on a document that may be stale and found to change nothing: judge again on one read afresh. */
+  needsFreshDocument?: boolean;
+}
+
+export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup> {
+  service: string;
+  behaviour: Behaviour<S, Ev, Fx, Call, Lookup>;
+  edges: Edges<Ev, Fx, Call, Lookup>;
+  collection: ActorCollection<S>;
+  load(userKey: string): Promise<ActorDocument<S> | null>;
+  isProcessed(key: string): Promise<boolean>;
+  groupCommit: GroupCommit<S>;
+  now(): number;
+  logger: Logger;
+  /** Calls under way in this process, by id; they outlive the actors that started them. */
+  openCalls: Set<string>;
+  /** An input threw: decide whether to try again (true) or to give it up (false). */
+  failed(userKey: string, input: Input<Ev>, error: unknown): Promise<boolean>;
+  /** The database is away: everything in memory is void. */
+  storeAway(error: unknown): void;
+  /** The outcome of a call that this actor started. */
+  outcome(userKey: string, callId: string, event: Ev): void;
+  onEffectRefused(effect: Fx, error: unknown): void;
+}
+
+export interface Actor<Ev> {
+  push(input: Input<Ev>): void;
+  /** No event, effect or unacked delivery is left. */
+  isIdle(): boolean;
+  /** The next own due time, epoch ms. */
+  dueAt(): number | null;
+  hasOpenCall(): boolean;
+  /** Forgets everything; what was not settled will be delivered again. */
+  drop(): void;
+  stopTimer(): void;
+}
+
+/** What a batch of events adds up to before it is saved. */
+interface Draft<S, Fx> {
+  state: S;
+  effects: Fx[];
+  sides: SideWrite[];
+  counts: string[];
+  recentIds: string[];
+}
+
+interface Applied<Ev> {
+  input: Input<Ev>;
+  /** Acked once this many effects (counted since the document was loaded) have been removed. */
+  ackAt: number;
+}
+
+export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup>(
+  userKey: string,
+  deps: ActorDeps<S, Ev, Fx, Call, Lookup>,
+): Actor<Ev> {
+  const { behaviour, edges, logger } = deps;
+  let inbox: Input<Ev>[] = [];
+  /** Taken from the inbox and not saved yet. */
+  let inHand: Input<Ev>[] = [];
+  /** Saved, their effects not yet removed. */
+  let unacked: Applied<Ev>[] = [];
+  let document: ActorDocument<S> | null = null;
+  /** Counts loads: work begun on an earlier document is void. */
+  let epoch = 0;
+  /** Monotonic ms when the document was last known to be the stored one. */
+  let verifiedAt = 0;
+  let isRunning = false;
+  let isDropped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let noWakeBefore = 0;
+
+  // Effects: `document.effects` begins with `effectsDone` confirmed ones, which the next save removes.
+  let effectsDone = 0;
+  let effectsAppended = 0;
+  let effectsRemoved = 0;
+  let isRunningEffects = false;
+  let effectRetryAt: number | null = null;
+  let effectFailures = 0;
+  let mustSaveRetry = false;
+  /** Set to 1 after a save failed by itself, to find the event that makes it fail. */
+  let batchLimit = Number.POSITIVE_INFINITY;
+
+  const run = async () => {
+    if (isRunning || isDropped) return;
+    isRunning = true;
+    try {
+      while (!isDropped && (inbox.length > 0 || effectsDone > 0 || mustSaveRetry)) await step();
+    } catch (error) {
+      if (!isDropped) deps.storeAway(error);
+    } finally {
+      isRunning = false;
+      if (!isDropped) armTimer();
+    }
+  };
+
+  const step = async () => {
+    inHand = inbox.splice(0, batchLimit);
+    const isFresh = document === null || inHand.some((input) => input.needsFreshDocument);
+    if (isFresh) await loadDocument();
+    if (isDropped || document === null) return;
+    const base: ActorDocument<S> = document;
+    const draft: Draft<S, Fx> = { state: base.state, effects: [], sides: [], counts: [], recentIds: base.recentIds };
+    let newestSendTime = base.newestSendTime;
+    const applied: Applied<Ev>[] = [];
+    const unchanged: Input<Ev>[] = [];
+    let failure: { input: Input<Ev>; error: unknown } | null = null;
+
+    for (const input of inHand) {
+      const known = behaviour.deduplication(input.event);
+      if (known && (await isSeen(base, draft.recentIds, known))) {
+        applied.push({ input, ackAt: effectsAppended + draft.effects.length });
+        continue;
+      }
+      try {
+        const before = draft.state;
+        const { state, effects, sides, counts } = await reduceFully(draft.state, input.event);
+        const isChanged = state !== before || effects.length > 0 || sides.length > 0 || known !== null;
+        draft.state = state;
+        draft.effects.push(...effects);
+        draft.sides.push(...sides);
+        draft.counts.push(...counts);
+        if (known) {
+          draft.recentIds = [...draft.recentIds, known.id];
+          newestSendTime = Math.max(newestSendTime, known.sendTime ?? 0);
+        }
+        if (isChanged) applied.push({ input, ackAt: effectsAppended + draft.effects.length });
+        else unchanged.push(input);
+      } catch (error) {
+        if (error instanceof RetryableError) throw error;
+        failure = { input, error };
+        break;
+      }
+      if (isDropped) return;
+    }
+
+    // What comes behind a failing event waits: it is the same user's.
+    const handled = applied.length + unchanged.length;
+    const behind = failure ? inHand.slice(inHand.indexOf(failure.input) + 1) : [];
+    const mustSave =
+      draft.state !== base.state ||
+      draft.effects.length > 0 ||
+      draft.sides.length > 0 ||
+      draft.recentIds !== base.recentIds ||
+      effectsDone > 0 ||
+      mustSaveRetry;
+    const outcome = mustSave ? await save(base, draft, newestSendTime) : 'saved';
+    if (isDropped) return;
+    if (outcome !== 'saved') {
+      // Stale: all is reduced again on the newer document. Refused: one by one, until the culprit stands alone.
+      const culprit = inHand.length === 1 ? inHand[0] : undefined;
+      batchLimit = outcome === 'stale' ? batchLimit : 1;
+      inbox = [...inHand, ...inbox];
+      inHand = [];
+      if (outcome !== 'stale' && culprit) await handleFailure(inbox.shift() ?? culprit, outcome.error, []);
+      return;
+    }
+    batchLimit = Number.POSITIVE_INFINITY;
+    if (draft.counts.length > 0) edges.counted?.(draft.counts);
+    for (const { input } of applied) input.saved?.();
+    unacked.push(...applied);
+    inHand = [];
+    settleUnchanged(unchanged, mustSave || isFresh);
+    // A refused effect stands in the document with its due time: no delivery waits on another queue.
+    if (effectRetryAt !== null) for (const { input } of unacked.splice(0)) input.settle();
+    else ackRemoved();
+    void runEffects();
+    if (failure) await handleFailure(failure.input, failure.error, behind);
+    if (handled > 0 || mustSave) await ensureCall(behaviour.callOf(base.state)?.id ?? null);
+  };
+
+  const loadDocument = async () => {
+    const found = await deps.load(userKey);
+    document = found ?? {
+      _id: userKey,
+      version: 0,
+      state: behaviour.initialState(),
+      effects: [],
+      recentIds: [],
+      hasOlderIds: false,
+      newestSendTime: 0,
+      wakeAt: null,
+    };
+    delete document.wokenAt;
+    verifiedAt = performance.now();
+    epoch++;
+    effectsDone = 0;
+    effectsRemoved = 0;
+    effectsAppended = document.effects.length;
+    effectRetryAt = null;
+    mustSaveRetry = false;
+    // Effects of earlier inputs are in this document or were removed by whoever saved it.
+    unacked = unacked.map(({ input }) => ({ input, ackAt: effectsAppended }));
+  };
+
+  const isSeen = async (
+    base: ActorDocument<S>,
+    recentIds: string[],
+    known: { id: string; sendTime: number | null },
+  ): Promise<boolean> => {
+    if (recentIds.includes(known.id)) return true;
+    // An item newer than the newest one applied can't have been applied before.
+    if (!base.hasOlderIds || (known.sendTime !== null && known.sendTime > base.newestSendTime)) return false;
+    return deps.isProcessed(processedIdKey(deps.service, userKey, known.id));
+  };
+
+  /** Reduces an event and the facts that the reducer asks for on the way. Nothing is kept if it throws. */
+  const reduceFully = async (before: S, event: Ev): Promise<Omit<Draft<S, Fx>, 'recentIds'>> => {
+    const effects: Fx[] = [];
+    const sides: SideWrite[] = [];
+    const counts: string[] = [];
+    let state = before;
+    let next = event;
+    for (let lookups = 0; ; lookups++) {
+      const decision = behaviour.reduce(state, next, { userKey, now: deps.now() });
+      state = decision.state;
+      effects.push(...decision.effects);
+      sides.push(...decision.sides);
+      counts.push(...(decision.counts ?? []));
+      if (decision.lookup === undefined) return { state, effects, sides, counts };
+      if (lookups === MAX_LOOKUPS) throw new Error(`reducer asks without end (${event.type})`);
+      next = await edges.lookUp(userKey, decision.lookup);
+    }
+  };
+
+  /** @returns `stale` if somebody saved in between (the document is then forgotten), or why this save can't be made */
+  const save = async (
+    base: ActorDocument<S>,
+    draft: Draft<S, Fx>,
+    newestSendTime: number,
+  ): Promise<SaveOutcome | { error: unknown }> => {
+    const removing = effectsDone;
+    const olderIds = draft.recentIds.slice(0, -RECENT_IDS);
+    const call = behaviour.callOf(draft.state);
+    const dueTimes = [behaviour.dueAt(draft.state), call && call.startedAt + OPEN_CALL_GUARD_MS, effectRetryAt].filter(
+      (time) => time !== null,
+    );
+    const next: ActorDocument<S> = {
+      ...base,
+      version: base.version + 1,
+      state: draft.state,
+      effects: [...base.effects.slice(removing), ...draft.effects],
+      recentIds: draft.recentIds.slice(-RECENT_IDS),
+      hasOlderIds: base.hasOlderIds || olderIds.length > 0,
+      newestSendTime,
+      wakeAt: dueTimes.length === 0 ? null : Math.min(...dueTimes),
+    };
+    const sides = [
+      ...draft.sides,
+      ...olderIds.map((id) => processedIdWrite(processedIdKey(deps.service, userKey, id))),
+    ];
+    const savedEpoch = epoch;
+    let outcome: SaveOutcome;
+    try {
+      outcome = await deps.groupCommit.save(next, sides);
+    } catch (error) {
+      if (error instanceof RetryableError || isStoreAway(error)) throw error;
+      document = null;
+      return { error };
+    }
+    if (isDropped || epoch !== savedEpoch) return outcome;
+    if (outcome === 'stale') {
+      logger.info({ userKey, version: base.version }, 'actor.stale');
+      document = null;
+      return outcome;
+    }
+    document = next;
+    verifiedAt = performance.now();
+    mustSaveRetry = false;
+    effectsDone -= removing;
+    effectsRemoved += removing;
+    effectsAppended += draft.effects.length;
+    return outcome;
+  };
+
+  const settleUnchanged = (inputs: Input<Ev>[], isJudgedFresh: boolean) => {
+    for (const input of inputs) {
+      // Our own call is open and nothing else is due: the sweep's wake tells us nothing.
+      if (isJudgedFresh || hasOpenCall()) {
+        input.saved?.();
+        input.settle();
+      } else inbox.unshift({ ...input, needsFreshDocument: true });
+    }
+    if (inputs.length > 0) noWakeBefore = deps.now() + IDLE_WAKE_PAUSE_MS;
+  };
+
+  const ackRemoved = () => {
+    while (unacked[0] && unacked[0].ackAt <= effectsRemoved) unacked.shift()?.input.settle();
+  };
+
+  const handleFailure = async (input: Input<Ev>, error: unknown, behind: Input<Ev>[]) => {
+    inHand = [input, ...behind];
+    const isRetried = await deps.failed(userKey, input, error);
+    if (isDropped) return;
+    if (!isRetried) input.settle();
+    inbox = [...(isRetried ? [input] : []), ...behind, ...inbox];
+    inHand = [];
+  };
+
+  const runEffects = async () => {
+    if (isRunningEffects || (effectRetryAt !== null && deps.now() < effectRetryAt)) return;
+    isRunningEffects = true;
+    effectRetryAt = null;
+    try {
+      while (!isDropped && document !== null && effectsDone < document.effects.length) {
+        const effect = document.effects[effectsDone] as unknown as Fx;
+        const startedEpoch = epoch;
+        try {
+          await edges.runEffect(userKey, effect);
+          if (epoch === startedEpoch) effectsDone++;
+          effectFailures = 0;
+        } catch (error) {
+          if (isDropped) return;
+          deps.onEffectRefused(effect, error);
+          effectRetryAt = deps.now() + Math.min(EFFECT_RETRY_MAX_MS, EFFECT_RETRY_FIRST_MS * 2 ** effectFailures++);
+          mustSaveRetry = true;
+          break;
+        }
+      }
+    } finally {
+      isRunningEffects = false;
+    }
+    if (isDropped) return;
+    if (mustSaveRetry || effectsDone > 0) await run();
+  };
+
+  const hasOpenCall = () => {
+    const call = document && behaviour.callOf(document.state);
+    return call !== null && deps.openCalls.has(call.id);
+  };
+
+  /** @param known the call that was open in the document before this step */
+  const ensureCall = async (known: string | null) => {
+    const call = document && behaviour.callOf(document.state);
+    if (!call || !document || deps.openCalls.has(call.id)) return;
+    if (call.id === known) {
+      inbox.unshift({ event: behaviour.callLost(call.id), settle: () => {} });
+      return;
+    }
+    if (performance.now() - verifiedAt > FENCE_AFTER_MS) {
+      const version = await deps.collection.versionOf(userKey);
+      if (isDropped) return;
+      if (version !== document.version) {
+        document = null;
+        inbox.unshift({ event: behaviour.wake(), settle: () => {} });
+        return;
+      }
+      verifiedAt = performance.now();
+    }
+    deps.openCalls.add(call.id);
+    edges.call(userKey, call).then(
+      (event) => deps.outcome(userKey, call.id, event),
+      (error) => {
+        // An outcome is a value; a rejection is our bug. The guard makes the call again.
+        logger.error({ userKey, err: error, stack: error?.stack }, 'call.threw');
+        deps.openCalls.delete(call.id);
+      },
+    );
+  };
+
+  const armTimer = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    const due = ownDueAt();
+    if (due === null) return;
+    const delayMs = due > deps.now() ? due - deps.now() : Math.max(0, noWakeBefore - deps.now());
+    timer = setTimeout(
+      () => {
+        if (delayMs > MAX_TIMER_MS) return armTimer();
+        push({ event: behaviour.wake(), settle: () => {} });
+      },
+      Math.min(delayMs, MAX_TIMER_MS),
+    );
+    timer.unref();
+  };
+
+  const ownDueAt = (): number | null => {
+    if (!document) return null;
+    const due = [behaviour.dueAt(document.state), effectRetryAt].filter((time) => time !== null);
+    return due.length === 0 ? null : Math.min(...due);
+  };
+
+  const push = (input: Input<Ev>) => {
+    if (isDropped) return input.dropped?.();
+    inbox.push(input);
+    run().catch((error) => logger.error({ userKey, err: describeError(error) }, 'actor.failed'));
+  };
+
+  return {
+    push,
+    isIdle: () =>
+      !isRunning &&
+      inbox.length === 0 &&
+      inHand.length === 0 &&
+      unacked.length === 0 &&
+      !isRunningEffects &&
+      effectsDone === 0,
+    dueAt: ownDueAt,
+    hasOpenCall,
+    drop() {
+      isDropped = true;
+      clearTimeout(timer);
+      for (const input of [...inHand, ...inbox]) input.dropped?.();
+    },
+    stopTimer: () => clearTimeout(timer),
+  };
+}

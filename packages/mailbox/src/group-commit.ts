@@ -1,0 +1,66 @@
+// Saves of many actors in few round trips: whatever arrives while one write is under way goes into the next.
+import {
+  type ActorCollection,
+  type ActorDocument,
+  isStoreAway,
+  type SaveOutcome,
+  type SideWrite,
+} from '@pipeline/store';
+
+const MAX_BATCH = 500;
+
+interface PendingSave<S> {
+  document: ActorDocument<S>;
+  sides: SideWrite[];
+  resolve(outcome: SaveOutcome): void;
+  reject(error: unknown): void;
+}
+
+export interface GroupCommit<S> {
+  /**
+   * Writes the side documents, then the actor's document.
+   * @throws RetryableError `store-away` (outcome unknown), or the driver's error if this save alone fails
+   */
+  save(document: ActorDocument<S>, sides: SideWrite[]): Promise<SaveOutcome>;
+}
+
+export function createGroupCommit<S>(
+  collection: ActorCollection<S>,
+  applySideWrites: (writes: readonly SideWrite[]) => Promise<void>,
+): GroupCommit<S> {
+  const pending: PendingSave<S>[] = [];
+  let isFlushing = false;
+
+  const write = async (batch: PendingSave<S>[]): Promise<void> => {
+    try {
+      const sides = batch.flatMap((save) => save.sides);
+      if (sides.length > 0) await applySideWrites(sides);
+      const outcomes = await collection.saveAll(batch.map((save) => save.document));
+      batch.forEach((save, index) => {
+        save.resolve(outcomes[index] as SaveOutcome);
+      });
+    } catch (error) {
+      // One document that can't be written must not fail its neighbours.
+      if (batch.length > 1 && !isStoreAway(error)) for (const save of batch) await write([save]);
+      else for (const save of batch) save.reject(error);
+    }
+  };
+
+  const flush = async () => {
+    if (isFlushing) return;
+    isFlushing = true;
+    // Lets the other actors whose events came in with the same read join the batch.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (pending.length > 0) await write(pending.splice(0, MAX_BATCH));
+    isFlushing = false;
+  };
+
+  return {
+    save(document, sides) {
+      return new Promise((resolve, reject) => {
+        pending.push({ document, sides, resolve, reject });
+        void flush();
+      });
+    },
+  };
+}

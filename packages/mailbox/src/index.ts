@@ -1,0 +1,2 @@
+export type { ActorEvent, Behaviour, Decision, Edges, OpenCall, ReduceContext } from './behaviour.ts';
+export { createMailbox, type Mailbox } from './mailbox.ts';

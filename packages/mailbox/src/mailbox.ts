@@ -1,0 +1,253 @@
+// The mailbox of a service: deliveries of its partitions go to their users' actors.
+import type { Broker, Consumer, Delivery } from '@pipeline/broker';
+import { type MailboxService, mailboxQueues } from '@pipeline/contracts';
+import { backoffMs, errorCode, errorFields, type Logger, type Metrics, sleep } from '@pipeline/runtime';
+import type { Store, StoredEffect } from '@pipeline/store';
+import { type Actor, createActor, type Input } from './actor.ts';
+import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
+import { createGroupCommit } from './group-commit.ts';
+import { createGroupLoad } from './group-load.ts';
+import { type FailedEvent, retryOrPark } from './poison.ts';
+import { startWakeSweep, type WakeSweep } from './wake-sweep.ts';
+
+/** Actors kept in memory; beyond it idle ones go. */
+const MAX_ACTORS = 5_000;
+/** Idle actors with a due time nearer than this stay: their own timer is more exact than the sweep. */
+const KEEP_IF_DUE_WITHIN_MS = 60_000;
+const DRAIN_MS = 5_000;
+const CALL_GRACE_MS = 1_500;
+
+export interface Mailbox {
+  start(): void;
+  /** Pause, drain, close the channels; then gives open calls a moment and hands their outcomes over. */
+  stop(): Promise<void>;
+  /** Null while every partition is subscribed, else the reason why not. */
+  problem(): string | null;
+}
+
+export function createMailbox<
+  S,
+  Ev extends ActorEvent,
+  Fx extends StoredEffect,
+  Call extends OpenCall,
+  Lookup,
+>(options: {
+  service: MailboxService;
+  /** Names this process in the management UI. */
+  replica: string;
+  partitions: number;
+  prefetch: number;
+  broker: Broker;
+  store: Store;
+  behaviour: Behaviour<S, Ev, Fx, Call, Lookup>;
+  edges: Edges<Ev, Fx, Call, Lookup>;
+  logger: Logger;
+  metrics: Metrics;
+}): Mailbox {
+  const { service, broker, store, behaviour, edges, logger, metrics } = options;
+  const collection = store.actors<S>(service === 'router' ? 'conversations' : 'ledgers');
+  const groupCommit = createGroupCommit(collection, store.applySideWrites);
+  const load = createGroupLoad((keys) => collection.load(keys));
+  const loadProcessed = createGroupLoad(async (keys) => {
+    const known = await store.processedIds.known(keys);
+    return new Map([...known].map((key) => [key, true as const]));
+  });
+  const actors = new Map<string, { actor: Actor<Ev>; partition: number }>();
+  const deliveries = new WeakMap<Input<Ev>['settle'], Delivery>();
+  const openCalls = new Set<string>();
+  const forwarding = new Set<Promise<void>>();
+  let consumers: Consumer[] = [];
+  let sweep: WakeSweep | null = null;
+  let suspended: Promise<void> | null = null;
+  let isStopping = false;
+
+  const handled = metrics.counter('mailbox_events_total', 'Events handled', ['type', 'outcome'] as const);
+  const durations = metrics.seconds('mailbox_event_seconds', 'From delivery to ack', ['type'] as const);
+  const refusals = metrics.counter('mailbox_refused_publishes_total', 'Effects the broker refused, tried again later');
+  metrics.gaugeOf('mailbox_open_calls', 'Calls under way', () => openCalls.size);
+  metrics.gaugeOf('mailbox_actors', 'Actors in memory', () => actors.size);
+
+  const actorFor = (userKey: string, partition: number): Actor<Ev> => {
+    const known = actors.get(userKey);
+    if (known) return known.actor;
+    if (actors.size >= MAX_ACTORS) evictIdle();
+    const actor = createActor<S, Ev, Fx, Call, Lookup>(userKey, {
+      service,
+      behaviour,
+      edges,
+      collection,
+      load,
+      isProcessed: async (key) => (await loadProcessed(key)) !== null,
+      groupCommit,
+      now: store.now,
+      logger,
+      openCalls,
+      failed: (key, input, error) => failed(key, input, error),
+      storeAway,
+      outcome,
+      onEffectRefused(effect, error) {
+        refusals.inc();
+        logger.warn({ userKey, effectId: effect.id, ...errorFields(error) }, 'effect.refused');
+      },
+    });
+    actors.set(userKey, { actor, partition });
+    return actor;
+  };
+
+  const evictIdle = () => {
+    for (const [userKey, { actor }] of actors) {
+      const due = actor.dueAt();
+      if (!actor.isIdle() || actor.hasOpenCall()) continue;
+      if (due !== null && due - store.now() < KEEP_IF_DUE_WITHIN_MS) continue;
+      actor.drop();
+      actors.delete(userKey);
+      if (actors.size < MAX_ACTORS * 0.9) return;
+    }
+  };
+
+  const onDelivery = (partition: number, delivery: Delivery) => {
+    const startedAt = performance.now();
+    let event: Ev;
+    try {
+      event = edges.decode(delivery);
+    } catch (error) {
+      void parkUnreadable(delivery, error);
+      return;
+    }
+    const settle = () => {
+      delivery.ack();
+      const seconds = (performance.now() - startedAt) / 1000;
+      handled.inc({ type: event.type, outcome: 'done' });
+      durations.observe({ type: event.type }, seconds);
+      logger.info(
+        {
+          userKey: delivery.routingKey,
+          type: event.type,
+          messageId: event.id,
+          correlationId: delivery.correlationId,
+          deliveryCount: delivery.deliveryCount,
+          durationMs: Math.round(seconds * 100_000) / 100,
+        },
+        'event.handled',
+      );
+    };
+    deliveries.set(settle, delivery);
+    actorFor(delivery.routingKey, partition).push({ event, settle });
+  };
+
+  const parkUnreadable = async (delivery: Delivery, error: unknown) => {
+    const { type, messageId, correlationId, routingKey, exchange } = delivery;
+    const origin = { type, messageId, correlationId, userKey: routingKey, exchange };
+    const body = delivery.content.toString('utf8');
+    try {
+      await store.deadLetters.keep({
+        service,
+        reason: String((error as Error).message),
+        code: errorCode(error),
+        attempts: 1,
+        origin,
+        body,
+      });
+      handled.inc({ type: 'unreadable', outcome: 'parked' });
+      logger.error({ ...origin, ...errorFields(error) }, 'event.parked');
+      delivery.ack();
+    } catch (cause) {
+      storeAway(cause);
+    }
+  };
+
+  const failed = async (userKey: string, input: Input<Ev>, error: unknown): Promise<boolean> => {
+    const { event } = input;
+    const delivery = deliveries.get(input.settle) ?? null;
+    const failedEvent: FailedEvent = { type: event.type, id: event.id, userKey, delivery, body: event };
+    const isRetried = await retryOrPark({ service, store, logger }, failedEvent, error);
+    if (!isRetried) {
+      handled.inc({ type: event.type, outcome: 'parked' });
+      await edges.parked(userKey, event);
+    }
+    return isRetried;
+  };
+
+  const outcome = (userKey: string, callId: string, event: Ev) => {
+    const saved = () => openCalls.delete(callId);
+    const forward = () => {
+      const forwarded = edges
+        .forwardOutcome(userKey, event)
+        // Lost: the owner of the partition makes the call again, with the same ids.
+        .catch((error) => logger.warn({ userKey, ...errorFields(error) }, 'outcome.not-forwarded'))
+        .finally(() => {
+          openCalls.delete(callId);
+          forwarding.delete(forwarded);
+        });
+      forwarding.add(forwarded);
+    };
+    const known = actors.get(userKey);
+    if (known) known.actor.push({ event, saved, settle: () => {}, dropped: forward });
+    else forward();
+  };
+
+  const dropPartition = (partition: number) => {
+    for (const [userKey, entry] of actors) {
+      if (entry.partition !== partition) continue;
+      actors.delete(userKey);
+      entry.actor.drop();
+    }
+  };
+
+  /** Without the database nothing can be decided: give the partitions up (another replica may reach it), come back with it. */
+  const storeAway = (error: unknown) => {
+    if (suspended || isStopping) return;
+    logger.warn(errorFields(error), 'mailbox.suspended');
+    suspended = (async () => {
+      await Promise.all(consumers.map((consumer) => consumer.close()));
+      for (let attempt = 0; !isStopping; attempt++) {
+        await sleep(backoffMs(attempt, 100, 1_000));
+        await store.whenUp();
+        if (store.problem() === null) break;
+      }
+      suspended = null;
+      if (isStopping) return;
+      logger.info('mailbox.resumed');
+      for (const consumer of consumers) consumer.resume();
+    })();
+  };
+
+  const waitUntil = async (condition: () => boolean, ms: number) => {
+    const giveUpAt = performance.now() + ms;
+    while (!condition() && performance.now() < giveUpAt) await sleep(10);
+  };
+
+  return {
+    start() {
+      consumers = mailboxQueues(service, options.partitions).map((queue, partition) =>
+        broker.consume({
+          queue,
+          prefetch: options.prefetch,
+          consumerTag: `${options.replica} ${queue}`,
+          onDelivery: (delivery) => onDelivery(partition, delivery),
+          onOpen: () => dropPartition(partition),
+          onClose: () => dropPartition(partition),
+        }),
+      );
+      sweep = startWakeSweep({ service, collection, publisher: broker, store, logger });
+    },
+    async stop() {
+      isStopping = true;
+      await sweep?.stop();
+      for (const consumer of consumers) consumer.pause();
+      const all = () => [...actors.values()];
+      await waitUntil(() => all().every(({ actor }) => actor.isIdle() && !actor.hasOpenCall()), CALL_GRACE_MS);
+      for (const { actor } of all()) actor.stopTimer();
+      await waitUntil(() => all().every(({ actor }) => actor.isIdle()), DRAIN_MS);
+      await Promise.all(consumers.map((consumer) => consumer.close()));
+      await waitUntil(() => openCalls.size === 0, CALL_GRACE_MS);
+      await Promise.race([Promise.all(forwarding), sleep(CALL_GRACE_MS)]);
+    },
+    problem() {
+      if (suspended) return 'the database is away: partitions given up';
+      const closed = consumers.filter((consumer) => !consumer.isOpen()).length;
+      if (consumers.length === 0) return 'not subscribed yet';
+      return closed === 0 ? null : `${closed} of ${consumers.length} partitions not subscribed`;
+    },
+  };
+}

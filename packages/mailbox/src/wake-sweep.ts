@@ -1,0 +1,55 @@
+// Wakes actors whose due time has passed and whose owner, for whatever reason, hasn't noticed.
+import type { Publisher } from '@pipeline/broker';
+import { exchanges, type MailboxService, wake } from '@pipeline/contracts';
+import { errorFields, type Logger, sleep } from '@pipeline/runtime';
+import type { ActorCollection, Store } from '@pipeline/store';
+
+const SWEEP_INTERVAL_MS = 1_000;
+const OVERDUE_MS = 1_000;
+/** The same document is woken at most once in this time. */
+const WAKE_PAUSE_MS = 5_000;
+const WAKES_PER_SWEEP = 500;
+
+export interface WakeSweep {
+  stop(): Promise<void>;
+}
+
+/** Sweeps once a second until stopped. Every replica does; the claims keep them from waking twice. */
+export function startWakeSweep<S>(deps: {
+  service: MailboxService;
+  collection: ActorCollection<S>;
+  publisher: Publisher;
+  store: Pick<Store, 'now' | 'problem'>;
+  logger: Logger;
+}): WakeSweep {
+  const { service, collection, publisher, store, logger } = deps;
+  const exchange = service === 'router' ? exchanges.routerMailboxes : exchanges.senderMailboxes;
+  const stopping = new AbortController();
+
+  const sweepOnce = async () => {
+    const now = store.now();
+    const userKeys = await collection.claimOverdue(now, OVERDUE_MS, WAKE_PAUSE_MS, WAKES_PER_SWEEP);
+    await Promise.all(
+      userKeys.map((userKey) => {
+        const messageId = `wake:${userKey}:${Math.round(now)}`;
+        return publisher.publish(exchange, userKey, { type: wake.type, messageId, correlationId: messageId, body: {} });
+      }),
+    );
+  };
+
+  const sweeping = (async () => {
+    while (!stopping.signal.aborted) {
+      await sleep(SWEEP_INTERVAL_MS, stopping.signal);
+      if (stopping.signal.aborted || store.problem() !== null) continue;
+      // Not published or not claimed: still overdue, so the next sweep finds it.
+      await sweepOnce().catch((error) => logger.warn(errorFields(error), 'sweep.failed'));
+    }
+  })();
+
+  return {
+    stop() {
+      stopping.abort();
+      return Promise.race([sweeping, sleep(1_000)]);
+    },
+  };
+}

@@ -1,0 +1,51 @@
+// The two kinds of failure, and nothing else: try again, or don't.
+// Duplicate, unbound or expired are outcomes (returned values), never errors.
+
+interface ErrorOptions {
+  cause?: unknown;
+  /** What was attempted, for the log: never message texts, tokens or codes. */
+  context?: Record<string, unknown>;
+}
+
+abstract class CodedError extends Error {
+  /** Stable, kebab-case; documented in docs/operations.md. */
+  readonly code: string;
+  readonly context: Record<string, unknown>;
+
+  constructor(code: string, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.context = options.context ?? {};
+    this.name = new.target.name;
+  }
+}
+
+/** May work if tried again: timeout, 5xx, database or broker away. */
+export class RetryableError extends CodedError {}
+
+/** Won't work however often it is tried. */
+export class PermanentError extends CodedError {}
+
+/** A message that doesn't keep to its contract. */
+export class InvalidMessageError extends PermanentError {}
+
+/** A setting that is missing or wrong: the process stops with this one line. */
+export class ConfigError extends PermanentError {
+  constructor(message: string, options: ErrorOptions = {}) {
+    super('config-invalid', message, options);
+  }
+}
+
+/** The error's stable code, or `unexpected` for anything that isn't one of ours. */
+export function errorCode(error: unknown): string {
+  return error instanceof CodedError ? error.code : 'unexpected';
+}
+
+/** Message and causes of an error in one line, for logs and readiness answers. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.message || error.name;
+  if (error instanceof AggregateError && error.errors.length > 0 && !error.message)
+    return describeError(error.errors[0]);
+  return error.cause === undefined ? own : `${own}: ${describeError(error.cause)}`;
+}

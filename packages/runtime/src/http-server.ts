@@ -1,0 +1,116 @@
+// The HTTP server of a service: health, readiness, metrics, and JSON answers in one shape.
+import type { Server } from 'node:http';
+import express, { type ErrorRequestHandler, type Express } from 'express';
+import { ConfigError, errorCode, RetryableError } from './errors.ts';
+import type { Health } from './health.ts';
+import { errorFields, type Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+
+/** Bodies over this are answered 413. */
+export const MAX_BODY_BYTES = 256 * 1024;
+
+/** An answer other than success, in the shape `{ error: { code, message } }`. */
+export class HttpError extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.name = 'HttpError';
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export interface HttpServer {
+  app: Express;
+  /** Binds the port. @throws ConfigError if it can't be bound. */
+  listen(): Promise<void>;
+  /** Stops accepting, ends idle connections and waits for requests under way. */
+  close(): Promise<void>;
+}
+
+/**
+ * An express application with `GET /healthz`, `/readyz` and `/metrics`. Routes of the service are added to `app`;
+ * `listen` appends the 404 and error answers and binds.
+ */
+export function createHttpServer(options: {
+  bindAddress: string;
+  port: number;
+  portVariable: string;
+  health: Health;
+  metrics: Metrics;
+  logger: Logger;
+}): HttpServer {
+  const { health, metrics, logger } = options;
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.get('/healthz', (_request, response) => {
+    response.json({ ok: true });
+  });
+  app.get('/readyz', (_request, response) => {
+    const problems = health.problems();
+    const ready = Object.keys(problems).length === 0;
+    response.status(ready ? 200 : 503).json({ ready, problems, ...health.details() });
+  });
+  app.get('/metrics', async (_request, response) => {
+    response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+
+  let server: Server | undefined;
+  return {
+    app,
+    listen() {
+      app.use((_request, response) => {
+        response.status(404).json({ error: { code: 'not-found', message: 'no such path' } });
+      });
+      app.use(answerError(logger));
+      return new Promise((resolve, reject) => {
+        const started = app.listen(options.port, options.bindAddress, (error?: Error) => {
+          if (!error) return resolve();
+          const reason = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'port in use' : error.message;
+          reject(
+            new ConfigError(
+              `${options.portVariable}: can't listen on ${options.bindAddress}:${options.port}: ${reason}`,
+            ),
+          );
+        });
+        server = started;
+      });
+    },
+    close() {
+      return new Promise((resolve) => {
+        if (!server?.listening) return resolve();
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      });
+    },
+  };
+}
+
+function answerError(logger: Logger): ErrorRequestHandler {
+  return (error, request, response, _next) => {
+    if (response.headersSent) return void response.destroy();
+    const { status, code, message } = toAnswer(error);
+    if (status >= 500) logger.error({ ...errorFields(error), path: request.path, status }, 'request.failed');
+    response.status(status).json({ error: { code, message } });
+  };
+}
+
+function toAnswer(error: unknown): { status: number; code: string; message: string } {
+  if (error instanceof HttpError) return error;
+  // body-parser's errors carry a type and a status
+  const type = (error as { type?: unknown }).type;
+  if (type === 'entity.too.large')
+    return { status: 413, code: 'body-too-large', message: `the body is over ${MAX_BODY_BYTES} bytes` };
+  const status = (error as { status?: unknown }).status;
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return { status, code: 'malformed', message: 'the request could not be read' };
+  if (error instanceof RetryableError)
+    return { status: 503, code: errorCode(error), message: 'not available now, try again' };
+  return { status: 500, code: 'internal', message: 'internal error' };
+}
+
+/** Parses JSON bodies up to 256 KiB; larger ones become 413, unparsable ones 400. */
+export const jsonBody = () => express.json({ limit: MAX_BODY_BYTES, strict: false, type: () => true });

@@ -1,0 +1,126 @@
+// One document per user and service: what an actor remembers. `conversations` for the router, `ledgers` for the sender.
+import { type Connection, Schema } from 'mongoose';
+import { isStoreAway, storing } from './store-errors.ts';
+
+/** A message to be published after the save, kept in the document until the broker has confirmed it. */
+export interface StoredEffect {
+  id: string;
+  [field: string]: unknown;
+}
+
+export interface ActorDocument<S> {
+  /** The user's key. */
+  _id: string;
+  /** Raised by one with every save; a save counts only if nobody saved in between. */
+  version: number;
+  state: S;
+  effects: StoredEffect[];
+  /** Ids of the last events applied, newest last; older ones are in `processed_ids`. */
+  recentIds: string[];
+  /** Whether ids have been moved to `processed_ids`, i.e. whether a look there can find anything. */
+  hasOlderIds: boolean;
+  /** The newest `send_time` applied, epoch seconds. */
+  newestSendTime: number;
+  /** The earliest due time, epoch ms; null when nothing is due. */
+  wakeAt: number | null;
+  /** When the sweep last claimed this document, epoch ms. Neither state nor version. */
+  wokenAt?: number;
+}
+
+export type SaveOutcome = 'saved' | 'stale';
+
+export interface ActorCollection<S> {
+  /** @throws RetryableError `store-away` */
+  load(userKeys: readonly string[]): Promise<Map<string, ActorDocument<S>>>;
+  /**
+   * Saves each document if the stored version is still `version - 1`, all in one round trip.
+   * @throws RetryableError `store-away` when outcomes are unknown; any other error as the driver gave it.
+   */
+  saveAll(documents: readonly ActorDocument<S>[]): Promise<SaveOutcome[]>;
+  /** The stored version, 0 if there is no document. */
+  versionOf(userKey: string): Promise<number>;
+  /**
+   * Claims documents that are overdue by `graceMs`, each at most once in `pauseMs`.
+   * @returns the claimed users' keys
+   */
+  claimOverdue(now: number, graceMs: number, pauseMs: number, limit: number): Promise<string[]>;
+  ensureIndexes(): Promise<void>;
+}
+
+const schema = new Schema(
+  {
+    _id: String,
+    version: Number,
+    state: Schema.Types.Mixed,
+    effects: [Schema.Types.Mixed],
+    recentIds: [String],
+    hasOlderIds: Boolean,
+    newestSendTime: Number,
+    wakeAt: Number,
+    wokenAt: Number,
+  },
+  { versionKey: false, minimize: false },
+);
+schema.index({ wakeAt: 1 }, { partialFilterExpression: { wakeAt: { $type: 'number' } } });
+
+export function actorCollection<S>(connection: Connection, name: 'conversations' | 'ledgers'): ActorCollection<S> {
+  const model = connection.model(name, schema, name);
+  // The driver's collection: mongoose would cast every document of every batch, which costs more than the write.
+  const collection = model.collection as unknown as import('mongoose').mongo.Collection<ActorDocument<S>>;
+
+  return {
+    async load(userKeys) {
+      const found = await storing(() => collection.find({ _id: { $in: [...userKeys] } } as object).toArray());
+      return new Map(found.map((document) => [document._id as string, document as ActorDocument<S>]));
+    },
+
+    async saveAll(documents) {
+      const outcomes: SaveOutcome[] = documents.map(() => 'saved');
+      const operations = documents.map((document) => ({
+        // A miss becomes an insert that collides with the newer document (E11000): that is how staleness shows.
+        replaceOne: {
+          filter: { _id: document._id, version: document.version - 1 },
+          replacement: document,
+          upsert: true,
+        },
+      }));
+      try {
+        await collection.bulkWrite(operations as never, { ordered: false });
+      } catch (error) {
+        const { writeErrors, result } = error as {
+          writeErrors?: { index: number; code: number }[] | { index: number; code: number };
+          result?: { getWriteConcernError?: () => unknown };
+        };
+        const faults = writeErrors === undefined ? [] : Array.isArray(writeErrors) ? writeErrors : [writeErrors];
+        const isOnlyStale =
+          faults.length > 0 && faults.every((f) => f.code === 11000) && !result?.getWriteConcernError?.();
+        if (!isOnlyStale || isStoreAway(error)) await storing(() => Promise.reject(error));
+        for (const fault of faults) outcomes[fault.index] = 'stale';
+      }
+      return outcomes;
+    },
+
+    async versionOf(userKey) {
+      const found = await storing(() => collection.findOne({ _id: userKey } as object, { projection: { version: 1 } }));
+      return found?.version ?? 0;
+    },
+
+    async claimOverdue(now, graceMs, pauseMs, limit) {
+      const isOverdue = { wakeAt: { $lt: now - graceMs } };
+      const isUnclaimed = { $or: [{ wokenAt: { $exists: false } }, { wokenAt: { $lt: now - pauseMs } }] };
+      return storing(async () => {
+        const overdue = await collection
+          .find({ ...isOverdue, ...isUnclaimed } as object, { projection: { _id: 1 }, sort: { wakeAt: 1 }, limit })
+          .toArray();
+        const claims = await Promise.all(
+          overdue.map(({ _id }) =>
+            collection.updateOne({ _id, ...isOverdue, ...isUnclaimed } as object, { $set: { wokenAt: now } } as object),
+          ),
+        );
+        return overdue.filter((_, index) => claims[index]?.modifiedCount === 1).map(({ _id }) => _id as string);
+      });
+    },
+
+    ensureIndexes: () => model.createIndexes() as unknown as Promise<void>,
+  };
+}

@@ -1,0 +1,39 @@
+// Which instance answers which WeChat user: 1:1. Written by the binder, read by the router at each turn.
+import { type ClientSession, type Connection, Schema } from 'mongoose';
+import { storing } from './store-errors.ts';
+
+export interface Binding {
+  /** The user's key: one binding per user at a KF account. */
+  _id: string;
+  /** Unique: one user per instance. */
+  instanceId: string;
+  externalUserId: string;
+  /** Epoch ms. */
+  boundAt: number;
+}
+
+const schema = new Schema(
+  { _id: String, instanceId: String, externalUserId: String, boundAt: Number },
+  { versionKey: false },
+);
+schema.index({ instanceId: 1 }, { unique: true });
+
+export function bindings(connection: Connection) {
+  const model = connection.model<Binding>('bindings', schema as never, 'bindings');
+  return {
+    findByUser: (userKey: string): Promise<Binding | null> =>
+      storing(() => model.findById(userKey).lean<Binding>().exec()),
+    findByInstance: (instanceId: string): Promise<Binding | null> =>
+      storing(() => model.findOne({ instanceId }).lean<Binding>().exec()),
+    /** Binds 1:1 inside a transaction: each side's earlier binding is replaced. */
+    async replace(binding: Binding, session: ClientSession): Promise<void> {
+      await storing(async () => {
+        await model.deleteMany({ instanceId: binding.instanceId, _id: { $ne: binding._id } }, { session });
+        await model.replaceOne({ _id: binding._id }, binding, { upsert: true, session });
+      });
+    },
+    removeByInstance: (instanceId: string, session?: ClientSession) =>
+      storing(() => model.deleteMany({ instanceId }, session ? { session } : {})),
+    ensureIndexes: () => model.createIndexes(),
+  };
+}

@@ -1,0 +1,106 @@
+// The one connection to MongoDB: opened with patience, watched, and a clock that all processes share.
+import { describeError, type Logger, RetryableError, sleep } from '@pipeline/runtime';
+import mongoose, { type Connection } from 'mongoose';
+
+const PING_INTERVAL_MS = 1_000;
+const CLOCK_REFRESH_MS = 10_000;
+
+export interface StoreConnection {
+  mongoose: Connection;
+  /** Epoch ms on MongoDB's clock: own monotonic clock plus a measured offset. Comparable between processes. */
+  now(): number;
+  /** Null while the database answers, else the reason why not. */
+  problem(): string | null;
+  /** Resolves once the database answers (at once if it does). */
+  whenUp(signal?: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to a replica set, waiting with backoff of at most 1 s for as long as it takes.
+ * @param signal ends the waiting; the promise then rejects.
+ */
+export async function connectStore(options: {
+  uri: string;
+  logger: Logger;
+  signal?: AbortSignal;
+}): Promise<StoreConnection> {
+  const { uri, logger, signal } = options;
+  const connection = mongoose.createConnection();
+  let problem: string | null = 'not connected yet';
+  let offsetMs = 0;
+  let closed = false;
+
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await connection.openUri(uri, {
+        serverSelectionTimeoutMS: 2_000,
+        connectTimeoutMS: 2_000,
+        socketTimeoutMS: 20_000,
+        maxPoolSize: 20,
+        writeConcern: { w: 'majority', journal: true },
+        readConcern: { level: 'majority' },
+        retryWrites: true,
+        ignoreUndefined: true,
+        autoIndex: false,
+      });
+      break;
+    } catch (error) {
+      if (signal?.aborted)
+        throw new RetryableError('store-away', 'stopped while waiting for MongoDB', { cause: error });
+      problem = `MongoDB is unreachable: ${describeError(error)}`;
+      if (attempt === 0) logger.warn({ err: error }, 'store.awaited');
+      await sleep(500, signal);
+    }
+  }
+
+  const measureClock = async () => {
+    const before = performance.now();
+    const hello = await connection.db?.admin().command({ hello: 1 }, { timeoutMS: 3_000 });
+    const after = performance.now();
+    if (!hello?.setName)
+      throw new Error('MongoDB is not a replica set member: transactions need one (a single node is enough)');
+    if (!hello.isWritablePrimary) throw new Error('no writable primary');
+    offsetMs = (hello.localTime as Date).getTime() - (before + after) / 2;
+  };
+
+  const watch = async () => {
+    let measuredAt = Number.NEGATIVE_INFINITY;
+    while (!closed) {
+      try {
+        if (problem !== null || performance.now() - measuredAt > CLOCK_REFRESH_MS) {
+          await measureClock();
+          measuredAt = performance.now();
+        } else {
+          await connection.db?.admin().command({ ping: 1 }, { timeoutMS: 3_000 });
+        }
+        if (problem !== null) logger.info('store.connected');
+        problem = null;
+      } catch (error) {
+        if (problem === null) logger.warn({ err: error }, 'store.lost');
+        problem = describeError(error);
+      }
+      await sleep(problem === null ? PING_INTERVAL_MS : 300, closing.signal);
+    }
+  };
+  const closing = new AbortController();
+  const watching = watch();
+
+  const whenUp = async (waitSignal?: AbortSignal) => {
+    while (problem !== null && !waitSignal?.aborted && !closed) await sleep(50, waitSignal);
+  };
+  await whenUp(signal);
+
+  return {
+    mongoose: connection,
+    now: () => performance.now() + offsetMs,
+    problem: () => problem,
+    whenUp,
+    async close() {
+      closed = true;
+      closing.abort();
+      await watching;
+      await connection.close();
+    },
+  };
+}

@@ -1,0 +1,21 @@
+export * from './actors.ts';
+export type { BindingCode, BindingOutcome } from './binding-codes.ts';
+export { EXPIRED_CODE_MEMORY_MS } from './binding-codes.ts';
+export type { Binding } from './bindings.ts';
+export type { DeadLetter } from './dead-letters.ts';
+export { type Delivery, type DeliveryPart, deliveryMsgidWrite, deliveryWrite } from './deliveries.ts';
+export type { Instance, InstanceFields } from './instances.ts';
+export { openStore, type Store } from './open-store.ts';
+export { processedIdKey, processedIdWrite } from './processed-ids.ts';
+export type { SideWrite } from './side-writes.ts';
+export { isDuplicateKey, isStoreAway } from './store-errors.ts';
+export type { SyncCursor } from './sync-cursors.ts';
+export {
+  type Answer,
+  answerTakenWrite,
+  type StoredAnswer,
+  type Task,
+  taskEndedWrite,
+  taskId,
+  taskStartedWrite,
+} from './tasks.ts';

@@ -1,0 +1,137 @@
+// One task per turn that reached a bridge: what the callback's checks need, and the bridge's first answer.
+import { type Connection, Schema } from 'mongoose';
+import { expiresInDays, type SideWrite } from './side-writes.ts';
+import { storing } from './store-errors.ts';
+
+const RETENTION_DAYS = 30;
+
+export interface Answer {
+  ok: boolean;
+  /** The answer, or the bridge's error text when `ok` is false. */
+  content: string;
+  isTimeout: boolean;
+}
+
+export interface Task {
+  /** `userKey:msgId` */
+  _id: string;
+  userKey: string;
+  msgId: string;
+  instanceId: string;
+  instanceName: string;
+  serverHost: string;
+  hostPort: number;
+  startedAt: number;
+  endedAt?: number;
+  endedBy?: string;
+  answer?: Answer;
+  answeredAt?: number;
+  /** Set while an answer waits for its turn to take it; the sweep announces it again. */
+  answerPendingSince?: number | null;
+  /** Answers after the first. */
+  extraAnswers?: number;
+  expiresAt: Date;
+}
+
+const schema = new Schema(
+  {
+    _id: String,
+    userKey: String,
+    msgId: String,
+    instanceId: String,
+    instanceName: String,
+    serverHost: String,
+    hostPort: Number,
+    startedAt: Number,
+    endedAt: Number,
+    endedBy: String,
+    answer: { ok: Boolean, content: String, isTimeout: Boolean },
+    answeredAt: Number,
+    answerPendingSince: Number,
+    extraAnswers: Number,
+    expiresAt: Date,
+  },
+  { versionKey: false },
+);
+schema.index({ answerPendingSince: 1 }, { partialFilterExpression: { answerPendingSince: { $type: 'number' } } });
+schema.index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
+
+export const taskId = (userKey: string, msgId: string) => `${userKey}:${msgId}`;
+
+type StartedTask = Pick<
+  Task,
+  'userKey' | 'msgId' | 'instanceId' | 'instanceName' | 'serverHost' | 'hostPort' | 'startedAt'
+>;
+
+export const taskStartedWrite = (task: StartedTask): SideWrite => ({
+  collection: 'tasks',
+  filter: { _id: taskId(task.userKey, task.msgId) },
+  update: { $set: { ...task, expiresAt: expiresInDays(RETENTION_DAYS) } },
+  upsert: true,
+});
+
+export const taskEndedWrite = (userKey: string, msgId: string, endedBy: string, endedAt: number): SideWrite => ({
+  collection: 'tasks',
+  filter: { _id: taskId(userKey, msgId) },
+  update: { $set: { endedBy, endedAt } },
+  upsert: false,
+});
+
+/** The conversation has dealt with the answer: the sweep need not announce it any more. */
+export const answerTakenWrite = (userKey: string, msgId: string): SideWrite => ({
+  collection: 'tasks',
+  filter: { _id: taskId(userKey, msgId) },
+  update: { $unset: { answerPendingSince: true } },
+  upsert: false,
+});
+
+export type StoredAnswer = 'accepted' | 'duplicate' | 'late' | 'unknown';
+
+export function tasks(connection: Connection) {
+  const model = connection.model<Task>('tasks', schema as never, 'tasks');
+  return {
+    find: (id: string): Promise<Task | null> => storing(() => model.findById(id).lean<Task>().exec()),
+
+    /**
+     * Stores the first answer to a task; later ones are only counted.
+     * @returns `unknown` when there is no such task
+     * @throws RetryableError `store-away`
+     */
+    async storeAnswer(id: string, answer: Answer, now: number): Promise<StoredAnswer> {
+      return storing(async () => {
+        const before = await model
+          .findOneAndUpdate(
+            { _id: id, answeredAt: { $exists: false } },
+            { $set: { answer, answeredAt: now, answerPendingSince: now } },
+            { projection: { endedAt: 1 } },
+          )
+          .lean<Task>();
+        if (before) return before.endedAt === undefined ? 'accepted' : 'late';
+        const repeated = await model.updateOne({ _id: id }, { $inc: { extraAnswers: 1 } });
+        return repeated.matchedCount === 1 ? 'duplicate' : 'unknown';
+      });
+    },
+
+    /** Answers that no turn has taken since `before` (epoch ms), oldest first. */
+    async untaken(before: number, limit: number): Promise<Pick<Task, 'userKey' | 'msgId'>[]> {
+      return storing(() =>
+        model
+          .find({ answerPendingSince: { $lt: before } }, { userKey: 1, msgId: 1 })
+          .sort({ answerPendingSince: 1 })
+          .limit(limit)
+          .lean<Task[]>(),
+      );
+    },
+
+    /** Puts the next announcement of an untaken answer off. */
+    postpone: (ids: readonly string[], now: number) =>
+      storing(() =>
+        model.updateMany(
+          { _id: { $in: [...ids] }, answerPendingSince: { $exists: true } },
+          { $set: { answerPendingSince: now } },
+        ),
+      ),
+
+    ensureIndexes: () => model.createIndexes(),
+  };
+}

@@ -1,0 +1,2 @@
+// The message catalogue: what a WeChat user reads from us.
+export { render, type TextKey, type TextParams, texts } from './texts.ts';

@@ -1,0 +1,175 @@
+// WeCom ─▶ ingest: the polling consumer of one KF account. The cursor moves only once its page is on the broker.
+import { errorCode, errorFields, type Logger, type Metrics, RetryableError, sleep } from '@pipeline/runtime';
+import type { Store } from '@pipeline/store';
+import type { WecomClient } from '@pipeline/wecom';
+import type { LeaseHolder } from './hold-lease.ts';
+import { afterPoll, noHistory, type PollIntervals, type PollOutcome } from './poll-interval.ts';
+import type { PublishPage } from './publish-page.ts';
+import { type Refusal, refusalOf } from './wecom-refusal.ts';
+
+const PAGE_LIMIT = 1000;
+const STAND_BY_MS = 250;
+const AWAIT_SERVERS_MS = 100;
+const FINISH_PAGE_MS = 2_000;
+const ABANDON_PAGE_MS = 1_000;
+const SUSPECT_STARTS = 3;
+
+export interface Poller {
+  start(): void;
+  /** Finishes the page under way or, after 2 s, abandons it: it will be read again. */
+  stop(): Promise<void>;
+  /** Polls at once instead of at the end of the interval. `token` is the doorbell's, for sync_msg. */
+  ring(token?: string): void;
+  /** What somebody has to mend, or null: a stand-by has nothing to mend, nor has WeCom's being away. */
+  problem(): string | null;
+  /** `polling`, `stand-by`, or what it waits for. */
+  state(): string;
+}
+
+export function createPoller(deps: {
+  openKfId: string;
+  syncMsg: WecomClient['syncMsg'];
+  publishPage: PublishPage;
+  cursors: Pick<Store['syncCursors'], 'open' | 'advance'>;
+  poisonCounts: Pick<Store['poisonCounts'], 'raise' | 'clear'>;
+  lease: Pick<LeaseHolder, 'isHeld'>;
+  /** Why broker or database can't be used now, or null. */
+  serversProblem: () => string | null;
+  /** Epoch ms, database clock. */
+  now: () => number;
+  intervals: PollIntervals;
+  maxAgeMs: number;
+  logger: Logger;
+  metrics: Metrics;
+}): Poller {
+  const { openKfId, cursors, poisonCounts, lease, now, intervals, logger, metrics } = deps;
+  const polls = metrics.counter('ingest_polls_total', 'Calls of sync_msg', ['outcome']);
+  const pageItems = metrics.gauge('ingest_page_items', 'Items of the last page that held any');
+  const stopping = new AbortController();
+  const abandoning = new AbortController();
+  let waking = new AbortController();
+  let polling: Promise<void> = Promise.resolve();
+  let history = noHistory;
+  let state = 'starting';
+  let problem: string | null = null;
+  let isRung = false;
+  let ringToken: string | undefined;
+  /** The cursor that this process found at its start, until its page is published. */
+  let firstCursor: { key: string; starts: number } | null | undefined;
+
+  // A process that dies over a page comes back to it: that shows in how often a start has found the same cursor.
+  const countStart = async (cursor: string | undefined): Promise<number> => {
+    const key = `page:${openKfId}:${cursor ?? ''}`;
+    firstCursor ??= { key, starts: await poisonCounts.raise('ingest', key) };
+    return firstCursor.starts;
+  };
+
+  const readPage = async (): Promise<PollOutcome> => {
+    const startedAt = performance.now();
+    const { cursor, firstStartedAt } = await cursors.open(openKfId, Math.round(now()));
+    const starts = firstCursor === null ? 0 : await countStart(cursor);
+    const token = ringToken;
+    ringToken = undefined; // good for one poll: if it is stale, the next one goes without
+    const { items, nextCursor, hasMore } = await deps.syncMsg({
+      openKfId,
+      limit: PAGE_LIMIT,
+      ...(cursor !== undefined && { cursor }),
+      ...(token !== undefined && { token }),
+    });
+    if (stopping.signal.aborted) throw new RetryableError('page-abandoned', 'stopped before publishing a page');
+    const kinds = await deps.publishPage({
+      openKfId,
+      items,
+      notBefore: firstStartedAt - deps.maxAgeMs,
+      isSuspect: starts > SUSPECT_STARTS,
+      signal: abandoning.signal,
+    });
+    const isMoved = nextCursor !== '' && nextCursor !== cursor;
+    const isOvertaken = isMoved && !(await cursors.advance(openKfId, cursor ?? null, nextCursor));
+    if (isOvertaken) logger.info({ openKfId }, 'cursor.overtaken'); // by another puller, with the same page
+    if (firstCursor) await poisonCounts.clear('ingest', firstCursor.key);
+    firstCursor = null;
+    if (items.length > 0) {
+      pageItems.set(items.length);
+      const durationMs = Math.round(performance.now() - startedAt);
+      logger.info({ openKfId, items: items.length, kinds, hasMore, durationMs }, 'page.published');
+    }
+    return { kind: 'page', itemCount: items.length, hasMore, isMoved };
+  };
+
+  const poll = async (): Promise<PollOutcome> => {
+    try {
+      const outcome = await readPage();
+      problem = null;
+      polls.inc({ outcome: 'ok' });
+      return outcome;
+    } catch (error) {
+      polls.inc({ outcome: errorCode(error) });
+      const refusal = refusalOf(error);
+      return refusal ? refused(error, refusal) : failed(error);
+    }
+  };
+
+  const refused = (error: unknown, refusal: Refusal): PollOutcome => {
+    const { errcode, retryAfterMs, isBarred, isStaleToken, hint } = refusal;
+    logger[hint ? 'error' : 'warn']({ ...errorFields(error), openKfId, errcode }, 'poll.refused');
+    problem = hint;
+    if (isStaleToken) return { kind: 'away' };
+    return isBarred ? { kind: 'barred' } : { kind: 'refused', retryAfterMs };
+  };
+
+  const failed = (error: unknown): PollOutcome => {
+    const code = errorCode(error);
+    if (code === 'page-abandoned') return { kind: 'away' };
+    const passes = error instanceof RetryableError;
+    logger[passes ? 'warn' : 'error']({ ...errorFields(error), openKfId }, 'poll.failed');
+    problem = passes ? null : `a page can't be published (${code}), see the log`;
+    return passes || code === 'publish-unroutable' ? { kind: 'away' } : { kind: 'refused', retryAfterMs: null };
+  };
+
+  const run = async () => {
+    const { signal } = stopping;
+    while (!signal.aborted) {
+      const away = deps.serversProblem();
+      if (!lease.isHeld() || away !== null) {
+        state = away ?? 'stand-by';
+        problem = null;
+        await sleep(away === null ? STAND_BY_MS : AWAIT_SERVERS_MS, signal);
+        continue;
+      }
+      state = 'polling';
+      isRung = false;
+      waking = new AbortController();
+      const outcome = await poll();
+      const next = afterPoll(history, outcome, performance.now(), intervals);
+      history = next.history;
+      if (outcome.kind === 'barred') {
+        state = 'not polling';
+        return;
+      }
+      // Whoever rang while the page was under way may mean something behind it. An error's pause is nobody's to end.
+      if (outcome.kind === 'page') {
+        if (!isRung) await sleep(next.waitMs, AbortSignal.any([signal, waking.signal]));
+      } else await sleep(next.waitMs, signal);
+    }
+  };
+
+  return {
+    start() {
+      polling = run();
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.race([polling, sleep(FINISH_PAGE_MS)]);
+      abandoning.abort();
+      await Promise.race([polling, sleep(ABANDON_PAGE_MS)]);
+    },
+    ring(token) {
+      isRung = true;
+      if (token !== undefined) ringToken = token;
+      waking.abort();
+    },
+    problem: () => problem,
+    state: () => state,
+  };
+}

@@ -1,0 +1,136 @@
+// Builds ingest out of its parts and gives it a beginning and an end.
+import { hostname } from 'node:os';
+import { type Broker, createBroker } from '@pipeline/broker';
+import { BINDER_QUEUE, exchanges } from '@pipeline/contracts';
+import { createHealth, createHttpServer, createMetrics, type Logger, type Service } from '@pipeline/runtime';
+import { openStore, type Store } from '@pipeline/store';
+import { createWecomClient } from '@pipeline/wecom';
+import { createClaimCode } from './claim-code.ts';
+import type { IngestConfig } from './config.ts';
+import { createLeaseHolder } from './hold-lease.ts';
+import { createPoller, type Poller } from './poll-messages.ts';
+import { createPublishItem } from './publish-item.ts';
+import { createPublishPage } from './publish-page.ts';
+
+export function createIngest(config: IngestConfig, logger: Logger): Service {
+  const health = createHealth();
+  const metrics = createMetrics('ingest');
+  const http = createHttpServer({
+    bindAddress: config.BIND_ADDRESS,
+    port: config.INGEST_PORT,
+    portVariable: 'INGEST_PORT',
+    health,
+    metrics,
+    logger,
+  });
+  // One account today; nothing below assumes that.
+  const accounts = [config.IT0_WECOM_KF_OPEN_KFID];
+  const pollers = new Map<string, Poller>();
+  let store: Store | undefined;
+  let broker: Broker | undefined;
+  health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
+  health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
+  for (const openKfId of accounts) {
+    health.add(`poll ${openKfId}`, () => (pollers.get(openKfId) ?? notStarted).problem());
+    health.addDetail(`poll ${openKfId}`, () => (pollers.get(openKfId) ?? notStarted).state());
+  }
+
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  /** What to undo, in the order in which it was done. */
+  const opened: (() => Promise<void>)[] = [];
+  let starting: Promise<void> = Promise.resolve();
+
+  const open = async () => {
+    // First, so that /healthz and /readyz answer while the rest still waits.
+    await http.listen();
+    opened.push(http.close);
+    const { MONGODB_URI: uri, RABBITMQ_URL: url } = config;
+    const myStore = await openStore({ uri, logger, signal });
+    store = myStore;
+    opened.push(myStore.close);
+    const myBroker = await createBroker({ url, name: `ingest@${hostname()}`, logger, signal });
+    broker = myBroker;
+    opened.push(myBroker.close);
+    const { routerMailboxes, senderMailboxes, binder } = exchanges;
+    await myBroker.awaitTopology({
+      exchanges: [routerMailboxes, senderMailboxes, binder],
+      queues: [BINDER_QUEUE],
+      partitions: config.PARTITIONS,
+    });
+    const wecom = createWecomClient({
+      apiUrl: config.IT0_WECOM_API_URL,
+      corpId: config.IT0_WECOM_CORP_ID,
+      secret: config.IT0_WECOM_KF_SECRET,
+      timeoutMs: config.WECOM_TIMEOUT_MS,
+    });
+    opened.push(wecom.close);
+    const publishPage = createPublishPage({
+      publishItem: createPublishItem({ publisher: myBroker, claimCode: createClaimCode(myStore) }),
+      deadLetters: myStore.deadLetters,
+      poisonCounts: myStore.poisonCounts,
+      now: myStore.now,
+      logger,
+      metrics,
+    });
+    const serversProblem = () =>
+      myStore.problem() ?? myBroker.problem() ?? (myBroker.isBlocked() ? 'RabbitMQ holds publishers back' : null);
+    for (const openKfId of accounts) {
+      const lease = createLeaseHolder({
+        leases: myStore.leases,
+        name: `ingest:${openKfId}`,
+        owner: crypto.randomUUID(),
+        now: myStore.now,
+        logger,
+      });
+      const poller = createPoller({
+        openKfId,
+        syncMsg: wecom.syncMsg,
+        publishPage,
+        cursors: myStore.syncCursors,
+        poisonCounts: myStore.poisonCounts,
+        lease,
+        serversProblem,
+        now: myStore.now,
+        intervals: {
+          activeMs: config.POLL_INTERVAL_ACTIVE_MS,
+          idleMs: config.POLL_INTERVAL_IDLE_MS,
+          idleThresholdMs: config.IDLE_THRESHOLD_MS,
+          errorMs: config.POLL_INTERVAL_ERROR_MS,
+          errorMaxMs: config.POLL_INTERVAL_ERROR_MAX_MS,
+        },
+        maxAgeMs: config.INGEST_MAX_AGE_MS,
+        logger,
+        metrics,
+      });
+      lease.start();
+      opened.push(lease.stop);
+      poller.start();
+      opened.push(poller.stop);
+      pollers.set(openKfId, poller);
+    }
+  };
+  const unwind = async () => {
+    for (const close of opened.splice(0).reverse()) await close();
+  };
+
+  return {
+    start() {
+      starting = open();
+      return starting.catch(async (error) => {
+        await unwind();
+        throw error;
+      });
+    },
+    async stop() {
+      stopping.abort();
+      await starting.catch(() => {}); // told by start
+      await unwind();
+    },
+  };
+}
+
+const notStarted: Pick<Poller, 'problem' | 'state'> = {
+  problem: () => 'not started yet',
+  state: () => 'starting',
+};

@@ -1,0 +1,41 @@
+// Announces answers again that no turn has taken: the broker may have been away when they came.
+import type { Publisher } from '@pipeline/broker';
+import { errorFields, type Logger, sleep } from '@pipeline/runtime';
+import { type Store, taskId } from '@pipeline/store';
+import { announceAnswer } from './bridge-callback.ts';
+
+const SWEEP_INTERVAL_MS = 1_000;
+const UNTAKEN_AFTER_MS = 2_000;
+const ANSWERS_PER_SWEEP = 500;
+
+export function startAnswerSweep(deps: { store: Store; publisher: Publisher; logger: Logger }) {
+  const { store, publisher, logger } = deps;
+  const stopping = new AbortController();
+
+  const sweepOnce = async () => {
+    const now = store.now();
+    const untaken = await store.tasks.untaken(now - UNTAKEN_AFTER_MS, ANSWERS_PER_SWEEP);
+    if (untaken.length === 0) return;
+    // First put off, then announced: every replica sweeps, and once in two seconds is enough.
+    await store.tasks.postpone(
+      untaken.map(({ userKey, msgId }) => taskId(userKey, msgId)),
+      now,
+    );
+    await Promise.all(untaken.map(({ userKey, msgId }) => announceAnswer(publisher, userKey, msgId)));
+  };
+
+  const sweeping = (async () => {
+    while (!stopping.signal.aborted) {
+      await sleep(SWEEP_INTERVAL_MS, stopping.signal);
+      if (stopping.signal.aborted || store.problem() !== null) continue;
+      await sweepOnce().catch((error) => logger.warn(errorFields(error), 'sweep.failed'));
+    }
+  })();
+
+  return {
+    stop() {
+      stopping.abort();
+      return Promise.race([sweeping, sleep(1_000)]);
+    },
+  };
+}

@@ -1,0 +1,86 @@
+// POST …/bridge-callback: the bridge's answer. Stored on its task first; who waits for it hears afterwards.
+import type { Publisher } from '@pipeline/broker';
+import { answerStored, exchanges, parseUserKey, userKeyOf } from '@pipeline/contracts';
+import { errorFields, HttpError, jsonBody, type Logger, type Metrics } from '@pipeline/runtime';
+import { type Store, taskId } from '@pipeline/store';
+import type { Express } from 'express';
+import { z } from 'zod';
+import { verifyCallbackToken } from './callback-token.ts';
+
+export const CALLBACK_PATH = '/api/v1/agent/channels/wecom/bridge-callback';
+
+const callbackBody = z
+  .object({
+    ok: z.boolean(),
+    content: z.string().optional(),
+    isTimeout: z.boolean().optional(),
+    msgId: z.string().min(1).optional(),
+    callbackData: z.object({ externalUserId: z.string().min(1), msgId: z.string().min(1).optional() }).optional(),
+  })
+  .refine((body) => !body.ok || body.content !== undefined, { path: ['content'], message: 'required when ok is true' })
+  .refine((body) => (body.callbackData?.msgId ?? body.msgId) !== undefined, {
+    path: ['callbackData', 'msgId'],
+    message: 'required, here or at the top level',
+  });
+
+/** Publishes that an answer stands on a task. Losing it is harmless: the sweep says it again. */
+export async function announceAnswer(publisher: Publisher, userKey: string, msgId: string): Promise<void> {
+  await publisher.publish(exchanges.routerMailboxes, userKey, {
+    type: answerStored.type,
+    messageId: `${msgId}:answer-stored`,
+    correlationId: msgId,
+    body: { msgId },
+  });
+}
+
+/** Adds the callback route. Checks in this order: size 413, shape 400, token 401, task 404. */
+export function addBridgeCallback(
+  app: Express,
+  deps: {
+    store: () => Store | null;
+    publisher: () => Publisher | null;
+    signingKeys: readonly string[];
+    logger: Logger;
+    metrics: Metrics;
+  },
+): void {
+  const callbacks = deps.metrics.counter('router_callbacks_total', 'Bridge callbacks', ['status'] as const);
+
+  app.post(CALLBACK_PATH, jsonBody(), async (request, response) => {
+    const parsed = callbackBody.safeParse(request.body, { reportInput: false });
+    if (!parsed.success) {
+      callbacks.inc({ status: 'malformed' });
+      const [issue] = parsed.error.issues;
+      throw new HttpError(400, 'malformed', `${issue?.path.join('.') || 'body'}: ${issue?.message}`);
+    }
+    const { ok, content = '', isTimeout = false, callbackData } = parsed.data;
+    const msgId = callbackData?.msgId ?? parsed.data.msgId ?? '';
+    const { token } = request.query;
+    const id = typeof token === 'string' ? verifyCallbackToken(token, deps.signingKeys) : null;
+    const user = id === null ? null : userOfTask(id, msgId);
+    if (id === null || !user || (callbackData && callbackData.externalUserId !== user.externalUserId)) {
+      callbacks.inc({ status: 'unauthorized' });
+      throw new HttpError(401, 'unauthorized', 'token: missing, or not that of the task in callbackData');
+    }
+    const store = deps.store();
+    if (!store || store.problem() !== null) throw new HttpError(503, 'store-away', 'the answer can not be stored now');
+    const status = await store.tasks.storeAnswer(id, { ok, content, isTimeout }, store.now());
+    callbacks.inc({ status });
+    deps.logger.info({ userKey: userKeyOf(user), messageId: msgId, ok, status }, 'answer.received');
+    if (status === 'unknown') throw new HttpError(404, 'task-unknown', 'there is no such task');
+    response.json({ ok: true, status });
+    if (status === 'duplicate') return;
+    const publisher = deps.publisher();
+    if (publisher)
+      await announceAnswer(publisher, userKeyOf(user), msgId).catch((error) =>
+        deps.logger.warn({ messageId: msgId, ...errorFields(error) }, 'answer.not-announced'),
+      );
+  });
+}
+
+/** The user of a task id, if it is that of this message. */
+function userOfTask(id: string, msgId: string) {
+  if (!id.endsWith(`:${msgId}`)) return null;
+  const user = parseUserKey(id.slice(0, -msgId.length - 1));
+  return taskId(userKeyOf(user), msgId) === id ? user : null;
+}

@@ -1,0 +1,166 @@
+// The router's mailbox: pure decisions of `conversation`, connected to broker, database and bridges.
+import { decodeBody, type Publisher } from '@pipeline/broker';
+import {
+  answerStored,
+  BINDER_QUEUE,
+  bindingMatched,
+  callSettled,
+  customerItem,
+  exchanges,
+  itemSettled,
+  parseUserKey,
+  settlementAsked,
+  text,
+  wake,
+} from '@pipeline/contracts';
+import type { Behaviour, Edges } from '@pipeline/mailbox';
+import { InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
+import { type Store, taskId } from '@pipeline/store';
+import { render } from '@pipeline/texts';
+import { outcomeOf } from './bridge-answer.ts';
+import { CALLBACK_PATH } from './bridge-callback.ts';
+import type { BridgeClient } from './bridge-client.ts';
+import { signCallbackToken } from './callback-token.ts';
+import { callOf, createConversationReducer, dueAt } from './conversation.ts';
+import {
+  type BridgeCall,
+  type BridgeOutcome,
+  type ConversationEffect,
+  type ConversationEvent,
+  type ConversationLookup,
+  type ConversationSettings,
+  type ConversationState,
+  type Destination,
+  emptyConversation,
+} from './conversation-state.ts';
+
+export function conversationBehaviour(
+  settings: ConversationSettings,
+): Behaviour<ConversationState, ConversationEvent, ConversationEffect, BridgeCall, ConversationLookup> {
+  return {
+    initialState: emptyConversation,
+    reduce: createConversationReducer(settings),
+    dueAt,
+    callOf,
+    deduplication: (event) =>
+      event.type === 'customer.item' ? { id: event.item.msgId, sendTime: event.item.sendTime } : null,
+    wake: () => ({ type: 'wake', id: 'timer' }),
+    callLost: (callId) => ({ type: 'call.lost', id: `${callId}:lost`, callId }),
+  };
+}
+
+export function conversationEdges(deps: {
+  store: Store;
+  publisher: Publisher;
+  bridge: BridgeClient;
+  publicUrl: string;
+  signingKeys: readonly string[];
+  taskTimeoutS: number;
+  logger: Logger;
+  metrics: Metrics;
+}): Edges<ConversationEvent, ConversationEffect, BridgeCall, ConversationLookup> {
+  const { store, publisher, bridge, logger, metrics } = deps;
+  const calls = metrics.counter('router_bridge_calls_total', 'Tasks POSTed to bridges', ['outcome'] as const);
+  const callSeconds = metrics.seconds('router_bridge_ack_seconds', 'From POST to ack');
+
+  const findDestination = async (userKey: string): Promise<Destination> => {
+    const binding = await store.bindings.findByUser(userKey);
+    if (!binding) return { isBound: false, instance: null };
+    const found = await store.instances.find(binding.instanceId);
+    if (!found) return { isBound: true, instance: null };
+    const { _id: id, name, status, serverHost, hostPort } = found;
+    if (status === 'running' && serverHost === '') logger.error({ instanceId: id }, 'instance.without-host');
+    return { isBound: true, instance: { id, name, status, serverHost, hostPort } };
+  };
+
+  const answerContent = async (userKey: string, msgId: string): Promise<string> => {
+    const task = await store.tasks.find(taskId(userKey, msgId));
+    if (!task?.answer) throw new Error(`task ${msgId} has no answer`);
+    return task.answer.content;
+  };
+
+  return {
+    decode({ type, messageId: id, content }) {
+      switch (type) {
+        case customerItem.type:
+          return { type, id, item: decodeBody(customerItem, content) };
+        case itemSettled.type:
+          return { type, id, ...decodeBody(itemSettled, content) };
+        case answerStored.type:
+          return { type, id, ...decodeBody(answerStored, content) };
+        case callSettled.type: {
+          const { callId, outcome } = decodeBody(callSettled, content);
+          return { type, id, callId, outcome: outcome as unknown as BridgeOutcome };
+        }
+        case wake.type:
+          return { type, id };
+        default:
+          throw new InvalidMessageError('message-unknown', `the router has no use for ${type || 'an untyped message'}`);
+      }
+    },
+
+    async lookUp(userKey, lookup) {
+      if (lookup.kind === 'destination')
+        return { type: 'destination.found', id: 'lookup', destination: await findDestination(userKey) };
+      const task = await store.tasks.find(taskId(userKey, lookup.msgId));
+      const answer = task?.answer ? outcomeOf(task.answer) : null;
+      return { type: 'answer.found', id: 'lookup', msgId: lookup.msgId, answer };
+    },
+
+    async runEffect(userKey, effect) {
+      const { id: messageId, msgId } = effect;
+      if (effect.kind === 'text') {
+        const stored = effect.content ?? (await answerContent(userKey, msgId));
+        const content = effect.isLate ? render('lateReply', { content: stored }) : stored;
+        const { textKind: kind, decidedAt } = effect;
+        const body = { textId: messageId, msgId, kind, decidedAt, content };
+        await publisher.publish(exchanges.senderMailboxes, userKey, {
+          type: text.type,
+          messageId,
+          correlationId: msgId,
+          body,
+        });
+      } else if (effect.decidedBy === 'binder') {
+        const body = { ...parseUserKey(userKey), msgId, match: effect.match };
+        const message = { type: bindingMatched.type, messageId, correlationId: msgId, body };
+        await publisher.publish(exchanges.binder, BINDER_QUEUE, message);
+      } else {
+        const message = { type: settlementAsked.type, messageId, correlationId: msgId, body: { msgId } };
+        await publisher.publish(exchanges.senderMailboxes, userKey, message);
+      }
+    },
+
+    async call(userKey, { id, turn }) {
+      const { externalUserId } = parseUserKey(userKey);
+      const token = signCallbackToken(taskId(userKey, turn.msgId), deps.signingKeys);
+      const startedAt = performance.now();
+      const { outcome, detail } = await bridge.postTask(turn, {
+        prompt: turn.prompt,
+        sessionKey: `agent:main:wx-${externalUserId}`,
+        idempotencyKey: turn.msgId,
+        timeoutSeconds: deps.taskTimeoutS,
+        callbackUrl: `${deps.publicUrl}${CALLBACK_PATH}?token=${token}`,
+        callbackData: { externalUserId, msgId: turn.msgId },
+      });
+      const durationMs = Math.round(performance.now() - startedAt);
+      calls.inc({ outcome: outcome.kind === 'acked' ? 'acked' : outcome.text });
+      callSeconds.observe(durationMs / 1000);
+      const { instanceId, msgId: messageId, attempt } = turn;
+      logger[outcome.kind === 'acked' ? 'info' : 'warn'](
+        { userKey, instanceId, messageId, attempt, durationMs, outcome: outcome.kind, detail },
+        'bridge.called',
+      );
+      return { type: 'call.settled', id: `${id}:settled`, callId: id, outcome };
+    },
+
+    async forwardOutcome(userKey, event) {
+      if (event.type !== 'call.settled') return;
+      const { id: messageId, callId, outcome } = event;
+      const message = { type: callSettled.type, messageId, correlationId: callId, body: { callId, outcome } };
+      await publisher.publish(exchanges.routerMailboxes, userKey, message);
+    },
+
+    // A parked event of the router holds nobody else up.
+    parked: async () => {},
+  };
+}

@@ -1,0 +1,44 @@
+// Who may spend what is left of WeCom's allowance: answers first, whatever their place in the order.
+import type { DeliveryPart } from '@pipeline/store';
+import { render } from '@pipeline/texts';
+import type { LedgerSettings, QueuedText } from './ledger-state.ts';
+import { MAX_PART_BYTES } from './split-text.ts';
+import { resplit } from './text-parts.ts';
+
+/** `send-last`: the last affordable send, with more waiting behind it, which it must say. */
+export type Affordable = 'send' | 'send-last' | 'wait' | 'unaffordable';
+
+/**
+ * Judges the head of the queue.
+ * @param behind what stands behind it
+ * @param remaining sends left now
+ */
+export function affordable(
+  head: QueuedText,
+  behind: readonly QueuedText[],
+  remaining: number,
+  settings: LedgerSettings,
+): Affordable {
+  const answersBehind = behind.filter(({ kind }) => kind === 'answer');
+  if (head.kind === 'answer') {
+    if (remaining === 0) return 'wait';
+    const isMoreWaiting = head.next + 1 < head.parts || answersBehind.length > 0;
+    return remaining === 1 && isMoreWaiting ? 'send-last' : 'send';
+  }
+  const needed = answersBehind.reduce((sum, text) => sum + text.parts - text.next, 0);
+  const left = remaining - 1;
+  const mustLeave = head.kind === 'courtesy' ? Math.max(needed, settings.reserve) : needed;
+  return left >= mustLeave && remaining > 0 ? 'send' : 'unaffordable';
+}
+
+const moreSuffix = `\n${render('more')}`;
+const MAX_BYTES_BEFORE_MORE = MAX_PART_BYTES - Buffer.byteLength(moreSuffix);
+
+/** What WeCom gets for a part: its exact bytes, `more` behind them if that is how the attempt was begun. */
+export const sentContent = (content: string, withMore: boolean): string => (withMore ? content + moreSuffix : content);
+
+export const hasRoomForMore = (content: string): boolean => Buffer.byteLength(content) <= MAX_BYTES_BEFORE_MORE;
+
+/** The parts of a text with everything from `next` on split anew, so that `more` fits behind part `next`. */
+export const makeRoomForMore = (source: string, parts: readonly DeliveryPart[], next: number): DeliveryPart[] =>
+  resplit(source, parts, next, MAX_BYTES_BEFORE_MORE);

@@ -1,0 +1,50 @@
+// WeCom's five sends per customer message, counted without asking WeCom.
+import type { Allowance, LedgerSettings } from './ledger-state.ts';
+
+/** send_time is in whole seconds, and clocks differ: a send that began within this of it is given the benefit of doubt. */
+const DOUBT_MS = 1_000 + 2_000;
+const KEPT_BEGUN = 16;
+
+/** Sends left now: none once the window after the last customer message has passed. */
+export function remainingAt(allowance: Allowance, now: number, settings: LedgerSettings): number {
+  if (allowance.sendTime === null || now - allowance.sendTime * 1000 >= settings.windowMs) return 0;
+  return allowance.remaining;
+}
+
+/** A customer message opens a new allowance, less what we know to have begun after it. */
+export function renew(allowance: Allowance, sendTime: number, settings: LedgerSettings): Allowance {
+  if (allowance.sendTime !== null && sendTime < allowance.sendTime) return allowance;
+  const begunAfter = allowance.begun.filter((begunAt) => begunAt > sendTime * 1000 + DOUBT_MS).length;
+  return {
+    ...allowance,
+    sendTime,
+    remaining: Math.max(0, settings.allowance - begunAfter),
+    renewals: allowance.renewals + 1,
+  };
+}
+
+/** A send has begun. */
+export function spend(allowance: Allowance, now: number): Allowance {
+  return {
+    ...allowance,
+    remaining: Math.max(0, allowance.remaining - 1),
+    begun: [...allowance.begun, now].slice(-KEPT_BEGUN),
+  };
+}
+
+/** WeCom refused that send: it cost nothing. `isExhausted`: and says that nothing is left of what it was begun under. */
+export function refund(
+  allowance: Allowance,
+  begun: { at: number; renewals: number },
+  isExhausted: boolean,
+  settings: LedgerSettings,
+): Allowance {
+  const isSameAllowance = begun.renewals === allowance.renewals;
+  const remaining = isSameAllowance ? allowance.remaining + 1 : allowance.remaining;
+  const index = allowance.begun.indexOf(begun.at);
+  return {
+    ...allowance,
+    begun: allowance.begun.filter((_, i) => i !== index),
+    remaining: isExhausted && isSameAllowance ? 0 : Math.min(settings.allowance, remaining),
+  };
+}

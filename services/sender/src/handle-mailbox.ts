@@ -1,0 +1,185 @@
+// The sender's mailbox: pure decisions of `ledger`, connected to broker, database and WeCom.
+import { decodeBody, type Publisher } from '@pipeline/broker';
+import {
+  callSettled,
+  customerItem,
+  exchanges,
+  itemSettled,
+  msgSendFail,
+  parseUserKey,
+  settlementAsked,
+  text,
+  wake,
+} from '@pipeline/contracts';
+import type { Behaviour, Edges } from '@pipeline/mailbox';
+import { errorCode, InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
+import type { Store } from '@pipeline/store';
+import { type ErrcodeClass, isWecomError, type WecomClient } from '@pipeline/wecom';
+import type { AccountGate } from './account-gate.ts';
+import { sentContent } from './affordable.ts';
+import { callOf, createDueAt, createLedgerReducer } from './ledger.ts';
+import {
+  emptyLedger,
+  type LedgerEffect,
+  type LedgerEvent,
+  type LedgerLookup,
+  type LedgerSettings,
+  type LedgerState,
+  type SendCall,
+  type SendOutcome,
+} from './ledger-state.ts';
+
+/** While a setting is wrong one call in this time finds out whether it has been mended. */
+const CONFIGURATION_PAUSE_MS = 30_000;
+
+export function ledgerBehaviour(
+  settings: LedgerSettings,
+): Behaviour<LedgerState, LedgerEvent, LedgerEffect, SendCall, LedgerLookup> {
+  return {
+    initialState: emptyLedger,
+    reduce: createLedgerReducer(settings),
+    dueAt: createDueAt(settings),
+    callOf,
+    deduplication(event) {
+      if (event.type === 'customer.item') return { id: event.item.msgId, sendTime: event.item.sendTime };
+      return event.type === 'text' ? { id: event.text.textId, sendTime: null } : null;
+    },
+    wake: () => ({ type: 'wake', id: 'timer' }),
+    callLost: (callId) => ({ type: 'call.lost', id: `${callId}:lost`, callId }),
+  };
+}
+
+export function ledgerEdges(deps: {
+  store: Store;
+  publisher: Publisher;
+  wecom: WecomClient;
+  gate: AccountGate;
+  logger: Logger;
+  metrics: Metrics;
+}): Edges<LedgerEvent, LedgerEffect, SendCall, LedgerLookup> {
+  const { store, publisher, wecom, gate, logger, metrics } = deps;
+  const sends = metrics.counter('sender_sends_total', 'send_msg calls', ['outcome'] as const);
+  const sendSeconds = metrics.seconds('sender_send_seconds', 'Duration of send_msg');
+  const decisions = metrics.counter('sender_texts_total', 'What became of texts, by kind', ['event'] as const);
+
+  const contentOf = async (userKey: string, { attempt, content }: SendCall): Promise<string> => {
+    if (content !== null) return content;
+    const delivery = await store.deliveries.find(userKey, attempt.textId);
+    const part = delivery?.parts[attempt.part];
+    if (!part) throw new Error(`delivery ${attempt.textId} has no part ${attempt.part}`);
+    return sentContent(part.content, attempt.withMore);
+  };
+
+  const send = async (userKey: string, call: SendCall): Promise<SendOutcome> => {
+    const closedForMs = gate.closedForMs();
+    if (closedForMs > 0)
+      return { kind: 'unanswered', isUnanswered: false, code: 'account-paused', retryAfterMs: closedForMs };
+    try {
+      const content = await contentOf(userKey, call);
+      await wecom.sendText({ ...parseUserKey(userKey), msgid: call.attempt.msgid, content });
+      gate.opened();
+      return { kind: 'sent' };
+    } catch (error) {
+      if (!isWecomError(error))
+        return { kind: 'unanswered', isUnanswered: false, code: errorCode(error), retryAfterMs: null };
+      const { errcode, class: kind, isUnanswered, retryAfterMs } = error;
+      if (kind === 'configuration') gate.close(CONFIGURATION_PAUSE_MS, error.message);
+      if (retryAfterMs !== null) gate.close(retryAfterMs, null);
+      if (errcode === null) return { kind: 'unanswered', isUnanswered, code: error.code, retryAfterMs };
+      return { kind: 'refused', errcode, class: refusalClass(kind), retryAfterMs };
+    }
+  };
+
+  return {
+    decode({ type, messageId: id, content }) {
+      switch (type) {
+        case customerItem.type:
+          return { type, id, item: decodeBody(customerItem, content) };
+        case text.type:
+          return { type, id, text: decodeBody(text, content) };
+        case msgSendFail.type:
+          return { type, id, failure: decodeBody(msgSendFail, content) };
+        case settlementAsked.type:
+          return { type, id, ...decodeBody(settlementAsked, content) };
+        case callSettled.type: {
+          const { callId, outcome } = decodeBody(callSettled, content);
+          return { type, id, callId, outcome: outcome as unknown as SendOutcome };
+        }
+        case wake.type:
+          return { type, id };
+        default:
+          throw new InvalidMessageError('message-unknown', `the sender has no use for ${type || 'an untyped message'}`);
+      }
+    },
+
+    async lookUp(userKey, lookup) {
+      if (lookup.kind === 'delivery') {
+        const { textId } = lookup;
+        return { type: 'delivery.found', id: 'lookup', textId, delivery: await store.deliveries.find(userKey, textId) };
+      }
+      const { failure } = lookup;
+      const delivery = await store.deliveries.findByMsgid(userKey, failure.failMsgid);
+      return { type: 'failed-part.found', id: 'lookup', failure, delivery };
+    },
+
+    async runEffect(userKey, effect) {
+      const { id: messageId, msgId } = effect;
+      if (effect.kind === 'settled') {
+        const body = { msgId, consumed: effect.consumed };
+        const message = { type: itemSettled.type, messageId, correlationId: msgId, body };
+        await publisher.publish(exchanges.routerMailboxes, userKey, message);
+        return;
+      }
+      const delivery = await store.deliveries.find(userKey, effect.textId);
+      await store.deadLetters.keep({
+        service: 'sender',
+        reason: effect.reason,
+        code: effect.code,
+        attempts: 1,
+        origin: { type: text.type, messageId, correlationId: msgId, userKey, exchange: exchanges.senderMailboxes },
+        body: { textId: effect.textId, msgId, content: delivery?.source ?? null },
+      });
+      logger.error({ userKey, messageId, errorCode: effect.code }, 'text.dead-lettered');
+    },
+
+    async call(userKey, call) {
+      const startedAt = performance.now();
+      const outcome = await send(userKey, call);
+      const { textId, part, generation, tries, msgid } = call.attempt;
+      const durationMs = Math.round(performance.now() - startedAt);
+      const label = outcome.kind === 'refused' ? `refused-${outcome.errcode}` : outcome.kind;
+      sends.inc({ outcome: label });
+      sendSeconds.observe(durationMs / 1000);
+      logger[outcome.kind === 'sent' ? 'info' : 'warn'](
+        { userKey, textId, part, generation, tries, msgid, outcome: label, durationMs },
+        'text.sent',
+      );
+      return { type: 'call.settled', id: `${call.id}:settled`, callId: call.id, outcome };
+    },
+
+    async forwardOutcome(userKey, event) {
+      if (event.type !== 'call.settled') return;
+      const { id: messageId, callId, outcome } = event;
+      const message = { type: callSettled.type, messageId, correlationId: callId, body: { callId, outcome } };
+      await publisher.publish(exchanges.senderMailboxes, userKey, message);
+    },
+
+    counted(names) {
+      for (const event of names) decisions.inc({ event });
+    },
+
+    async parked(userKey, event) {
+      // A continuation word that we can't judge is an ordinary message: the conversation waits for our word.
+      if (event.type !== 'customer.item' || event.item.decidedBy !== 'sender') return;
+      const { msgId } = event.item;
+      const body = { msgId, consumed: false };
+      const message = { type: itemSettled.type, messageId: `${msgId}:settled`, correlationId: msgId, body };
+      await publisher.publish(exchanges.routerMailboxes, userKey, message);
+    },
+  };
+}
+
+/** The client has renewed the token and tried again before it lets a token error through: then the setting is wrong. */
+function refusalClass(kind: ErrcodeClass): 'retryable' | 'waiting' | 'configuration' | 'permanent' {
+  return kind === 'token' ? 'retryable' : kind;
+}

@@ -1,0 +1,88 @@
+// Builds the sender out of its parts and gives it a beginning and an end.
+import { hostname } from 'node:os';
+import { type Broker, createBroker } from '@pipeline/broker';
+import { exchanges, mailboxQueues } from '@pipeline/contracts';
+import { createMailbox, type Mailbox } from '@pipeline/mailbox';
+import {
+  createHealth,
+  createHttpServer,
+  createLifecycle,
+  createMetrics,
+  type Logger,
+  type Service,
+} from '@pipeline/runtime';
+import { openStore, type Store } from '@pipeline/store';
+import { createWecomClient } from '@pipeline/wecom';
+import { createAccountGate } from './account-gate.ts';
+import type { SenderConfig } from './config.ts';
+import { ledgerBehaviour, ledgerEdges } from './handle-mailbox.ts';
+
+const PREFETCH = 200;
+
+export function createSender(config: SenderConfig, logger: Logger): Service {
+  const health = createHealth();
+  const metrics = createMetrics('sender');
+  const replica = `sender@${hostname()}:${process.pid}`;
+  const { PARTITIONS: partitions } = config;
+  let store: Store | null = null;
+  let broker: Broker | null = null;
+  let mailbox: Mailbox | null = null;
+  const gate = createAccountGate();
+  health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
+  health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
+  health.add('mailbox', () => (mailbox ? mailbox.problem() : 'not started yet'));
+  health.add('wecom', gate.problem);
+
+  return createLifecycle(async ({ signal, opened }) => {
+    const http = createHttpServer({
+      bindAddress: config.BIND_ADDRESS,
+      port: config.SENDER_PORT,
+      portVariable: 'SENDER_PORT',
+      health,
+      metrics,
+      logger,
+    });
+    // First, so that /healthz and /readyz answer while the rest still waits.
+    await http.listen();
+    opened(http.close);
+
+    const openedStore = await openStore({ uri: config.MONGODB_URI, logger, signal });
+    store = openedStore;
+    opened(openedStore.close);
+    const openedBroker = await createBroker({ url: config.RABBITMQ_URL, name: replica, logger, signal });
+    broker = openedBroker;
+    opened(openedBroker.close);
+    await openedBroker.awaitTopology({
+      exchanges: [exchanges.routerMailboxes, exchanges.senderMailboxes],
+      queues: mailboxQueues('sender', partitions),
+      partitions,
+    });
+
+    const wecom = createWecomClient({
+      apiUrl: config.IT0_WECOM_API_URL,
+      corpId: config.IT0_WECOM_CORP_ID,
+      secret: config.IT0_WECOM_KF_SECRET,
+      timeoutMs: config.WECOM_TIMEOUT_MS,
+    });
+    opened(wecom.close);
+
+    mailbox = createMailbox({
+      service: 'sender',
+      replica,
+      partitions,
+      prefetch: PREFETCH,
+      broker: openedBroker,
+      store: openedStore,
+      behaviour: ledgerBehaviour({
+        allowance: config.SEND_ALLOWANCE,
+        reserve: config.SEND_ALLOWANCE_RESERVE,
+        windowMs: config.SEND_WINDOW_MS,
+      }),
+      edges: ledgerEdges({ store: openedStore, publisher: openedBroker, wecom, gate, logger, metrics }),
+      logger,
+      metrics,
+    });
+    mailbox.start();
+    opened(mailbox.stop);
+  });
+}

@@ -1,0 +1,112 @@
+// Bridge simulator: agent instances behind as many ports as wanted, for tests in-process and for main.ts.
+import express from 'express';
+import { type BehaviourPatch, createRules, type Rule, type RuleInput } from './behaviour.ts';
+import { answerError, controlRoutes } from './control-routes.ts';
+import { createListeners } from './listeners.ts';
+import { createPostCallback } from './post-callback.ts';
+import { type BridgeSettings, createTaskHandler } from './run-task.ts';
+import { createTaskBook, type Overlap, type TaskRecord, type Violation } from './task-book.ts';
+
+export type BridgeSimulatorOptions = {
+  /** 0, the default, takes any free one. */
+  port?: number;
+  bindAddress?: string;
+  /** What holds where no rule and no prompt says otherwise. */
+  behaviour?: BehaviourPatch;
+  isIdempotent?: boolean;
+  readsPrompts?: boolean;
+  /** How long a callback is tried again on 503 or a lost connection, ms. */
+  retryForMs?: number;
+};
+
+type SettingsChange = {
+  isIdempotent?: boolean | undefined;
+  readsPrompts?: boolean | undefined;
+  behaviour?: BehaviourPatch | undefined;
+};
+
+export type BridgeControl = {
+  listen(port?: number): Promise<number>;
+  stopListening(port: number): Promise<boolean>;
+  ports(): number[];
+  addRule(rule: RuleInput): Rule;
+  removeRules(id?: string): number;
+  rules(): Rule[];
+  changeSettings(change: SettingsChange): BridgeSettings;
+  settings(): BridgeSettings;
+  tasks(filter?: { user?: string | undefined; port?: number | undefined; since?: number | undefined }): TaskRecord[];
+  task(msgId: string): TaskRecord | undefined;
+  counts(): Record<string, number>;
+  overlaps(): Overlap[];
+  violations(): Violation[];
+  /** Rules, settings and records back to the start; listeners stay open. */
+  reset(): void;
+};
+
+export type BridgeSimulator = {
+  url: string;
+  host: string;
+  port: number;
+  control: BridgeControl;
+  close(): Promise<void>;
+};
+
+const RETRY_FOR_MS = 20_000;
+
+export async function startBridgeSimulator(options: BridgeSimulatorOptions = {}): Promise<BridgeSimulator> {
+  const { bindAddress = '127.0.0.1', isIdempotent = true, readsPrompts = true } = options;
+  const first: BridgeSettings = { isIdempotent, readsPrompts, behaviour: { ...options.behaviour } };
+  const settings: BridgeSettings = { ...first };
+  const book = createTaskBook();
+  const rules = createRules();
+  const postCallback = createPostCallback(options.retryForMs ?? RETRY_FOR_MS);
+  const runTask = createTaskHandler({ book, rules, settings, postCallback });
+
+  const app = express();
+  app.disable('x-powered-by');
+  const listeners = createListeners(bindAddress, (instance) => (request, response) => {
+    if (request.method !== 'POST' || request.url !== '/task-async') app(request, response);
+    else runTask(instance, request, response).catch(() => response.destroy());
+  });
+
+  const control: BridgeControl = {
+    listen: (port = 0) => listeners.open(port),
+    stopListening: (port) => listeners.close(port),
+    ports: () => listeners.ports(),
+    addRule: (rule) => rules.add(rule),
+    removeRules: (id) => rules.remove(id),
+    rules: () => rules.list(),
+    changeSettings(change) {
+      settings.isIdempotent = change.isIdempotent ?? settings.isIdempotent;
+      settings.readsPrompts = change.readsPrompts ?? settings.readsPrompts;
+      settings.behaviour = { ...settings.behaviour, ...change.behaviour };
+      return { ...settings };
+    },
+    settings: () => ({ ...settings }),
+    tasks: (filter) => book.tasks(filter),
+    task: (msgId) => book.task(msgId),
+    counts: () => book.counts(),
+    overlaps: () => book.overlaps(),
+    violations: () => book.violations(),
+    reset() {
+      rules.remove();
+      book.clear();
+      Object.assign(settings, first);
+    },
+  };
+  app.get('/healthz', (_request, response) => {
+    response.json({ ok: true });
+  });
+  app.use('/control', controlRoutes(control));
+  app.use(answerError);
+
+  const port = await listeners.open(options.port ?? 0);
+  const host = bindAddress === '0.0.0.0' ? '127.0.0.1' : bindAddress;
+  return {
+    url: `http://${host}:${port}`,
+    host,
+    port,
+    control,
+    close: () => listeners.closeAll(),
+  };
+}
