@@ -4,6 +4,7 @@ import { ConfigError, describeError, RetryableError } from '@pipeline/runtime';
 export interface ManagementApi {
   get<T>(path: string): Promise<T>;
   put(path: string, body: unknown): Promise<void>;
+  remove(path: string): Promise<void>;
 }
 
 /** `http://<host and user of the AMQP URL>:15672` */
@@ -46,6 +47,9 @@ export function createManagementApi(managementUrl: string): ManagementApi {
     get: async <T>(path: string) => (await call('GET', path)).json() as Promise<T>,
     put: async (path, body) => {
       await call('PUT', path, body);
+    },
+    remove: async (path) => {
+      await call('DELETE', path);
     },
   };
 }

@@ -5,7 +5,7 @@ import { type Caller, createCaller } from './call.ts';
 import type { ConfigurationProblem } from './configuration-problem.ts';
 import { createExchange } from './exchange.ts';
 import { createMediaApi, type MediaApi } from './media.ts';
-import { isWecomError } from './wecom-error.ts';
+import { isWecomError, noAnswer } from './wecom-error.ts';
 
 export interface WecomClientOptions {
   /** Usually https://qyapi.weixin.qq.com; may carry a path in front of /cgi-bin. */
@@ -98,7 +98,10 @@ function createServiceState(call: Caller['call']): WecomClient['serviceState'] {
     async get({ openKfId, externalUserId }) {
       const body = { open_kfid: openKfId, external_userid: externalUserId };
       const answer = await call({ api: 'kf/service_state/get', body, openKfId });
-      return { state: Number(answer.service_state), servicerUserId: textOr(answer.servicer_userid, null) };
+      const { service_state: state } = answer;
+      if (typeof state !== 'number')
+        throw noAnswer('kf/service_state/get', 'wecom-invalid-answer', 'the answer has no service_state', true);
+      return { state, servicerUserId: textOr(answer.servicer_userid, null) };
     },
     async trans({ openKfId, externalUserId, state, servicerUserId }) {
       const body = {

@@ -94,8 +94,8 @@ export function createExchange(apiUrl: URL, timeoutMs: number, connections: numb
 }
 
 /** The system's or undici's name of a fault (ECONNREFUSED, UND_ERR_SOCKET …): messages may quote what was sent. */
-function faultName(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return faultName(error.errors[0]);
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : error instanceof Error ? error.name : 'unknown fault';
+function faultName(error: Error & { code?: unknown; errors?: unknown }): string {
+  const [first] = Array.isArray(error.errors) ? error.errors : [];
+  if (first instanceof Object) return faultName(first);
+  return typeof error.code === 'string' ? error.code : error.name;
 }

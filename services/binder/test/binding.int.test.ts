@@ -59,7 +59,7 @@ let sent = 0;
 const send = (body: unknown, type = 'binding.matched') =>
   servers.broker.publish(exchanges.binder, BINDER_QUEUE, { type, messageId: `m-${++sent}`, correlationId: 'c', body });
 
-/** What has arrived about an item, in the order in which it was published. */
+/** What has arrived about an item: settlements first, then texts. */
 const arrivedAbout = (msgId = match.msgId) =>
   servers.arrived
     .filter(({ body }) => body.msgId === msgId)

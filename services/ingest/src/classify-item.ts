@@ -1,5 +1,5 @@
 // ingest: what an item of sync_msg is to us. Pure: no look-up, no clock.
-import type { SyncItem } from '@pipeline/wecom';
+import type { CustomerItem, EventItem, SyncItem } from '@pipeline/wecom';
 
 const CODE = /^[0-9A-F]{6}$/;
 const CONTINUATION_WORDS = new Set(['继续', '更多', 'more', 'continue']);
@@ -10,7 +10,8 @@ export type ClassifiedItem =
       msgId: string;
       externalUserId: string;
       sendTime: number;
-      msgtype: string;
+      /** The msgtype. */
+      type: string;
       /** As written; null for anything but text. */
       text: string | null;
       /** The six upper-case hex digits, if the text is nothing else: perhaps a binding code. */
@@ -26,21 +27,38 @@ export type ClassifiedItem =
  * @param notBefore epoch ms; customer messages sent earlier are older than the account's first start allows
  */
 export function classifyItem(item: SyncItem, notBefore: number): ClassifiedItem {
-  if (item.kind === 'malformed') return { kind: 'malformed', msgId: item.msgId, type: item.reason };
-  if (item.kind === 'servicer') return { kind: 'servicer', msgId: item.msgId, type: item.msgtype };
-  if (item.kind === 'event') return classifyEvent(item);
-  const { msgId, externalUserId, sendTime, msgtype, text } = item;
-  if (sendTime * 1000 < notBefore) return { kind: 'too_old', msgId, type: msgtype };
+  switch (item.kind) {
+    case 'malformed':
+      return { kind: 'malformed', msgId: null, type: item.reason };
+    case 'servicer':
+      return { kind: 'servicer', msgId: item.msgid, type: item.msgtype };
+    case 'event':
+      return classifyEvent(item);
+    case 'customer':
+      if (item.sendTime * 1000 < notBefore) return { kind: 'too_old', msgId: item.msgid, type: item.msgtype };
+      return classifyMessage(item);
+  }
+}
+
+function classifyMessage({ msgid, externalUserId, sendTime, msgtype, text }: CustomerItem): ClassifiedItem {
   const trimmed = (text ?? '').trim();
   const upper = trimmed.toUpperCase();
   return {
     kind: 'message',
-    msgId,
+    msgId: msgid,
     externalUserId,
     sendTime,
-    msgtype,
-    text,
+    type: msgtype,
+    text: text ?? null,
     codeShape: CODE.test(upper) ? upper : null,
     isContinuation: CONTINUATION_WORDS.has(trimmed.toLowerCase()),
   };
+}
+
+function classifyEvent({ msgid, eventType, externalUserId, failMsgid, failType }: EventItem): ClassifiedItem {
+  if (eventType !== 'msg_send_fail') return { kind: 'event', msgId: msgid, type: eventType };
+  // Without these the sender can't tell which part of which text has failed.
+  if (externalUserId === undefined || failMsgid === undefined)
+    return { kind: 'malformed', msgId: msgid, type: 'msg_send_fail without its ids' };
+  return { kind: 'send_fail', msgId: msgid, externalUserId, failMsgid, failType: failType ?? 0, type: eventType };
 }

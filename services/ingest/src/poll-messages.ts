@@ -26,6 +26,13 @@ export interface Poller {
   state(): string;
 }
 
+/** Once for all accounts. */
+export const createPollMetrics = (metrics: Metrics) => ({
+  polls: metrics.counter('ingest_polls_total', 'Calls of sync_msg', ['outcome']),
+  pageItems: metrics.gauge('ingest_page_items', 'Items of the last page that held any'),
+});
+export type PollMetrics = ReturnType<typeof createPollMetrics>;
+
 export function createPoller(deps: {
   openKfId: string;
   syncMsg: WecomClient['syncMsg'];
@@ -40,11 +47,10 @@ export function createPoller(deps: {
   intervals: PollIntervals;
   maxAgeMs: number;
   logger: Logger;
-  metrics: Metrics;
+  metrics: PollMetrics;
 }): Poller {
-  const { openKfId, cursors, poisonCounts, lease, now, intervals, logger, metrics } = deps;
-  const polls = metrics.counter('ingest_polls_total', 'Calls of sync_msg', ['outcome']);
-  const pageItems = metrics.gauge('ingest_page_items', 'Items of the last page that held any');
+  const { openKfId, cursors, poisonCounts, lease, now, intervals, logger } = deps;
+  const { polls, pageItems } = deps.metrics;
   const stopping = new AbortController();
   const abandoning = new AbortController();
   let waking = new AbortController();
@@ -69,7 +75,7 @@ export function createPoller(deps: {
     const { cursor, firstStartedAt } = await cursors.open(openKfId, Math.round(now()));
     const starts = firstCursor === null ? 0 : await countStart(cursor);
     const token = ringToken;
-    ringToken = undefined; // good for one poll: if it is stale, the next one goes without
+    ringToken = undefined; // good for one poll
     const { items, nextCursor, hasMore } = await deps.syncMsg({
       openKfId,
       limit: PAGE_LIMIT,
@@ -111,10 +117,9 @@ export function createPoller(deps: {
   };
 
   const refused = (error: unknown, refusal: Refusal): PollOutcome => {
-    const { errcode, retryAfterMs, isBarred, isStaleToken, hint } = refusal;
+    const { errcode, retryAfterMs, isBarred, hint } = refusal;
     logger[hint ? 'error' : 'warn']({ ...errorFields(error), openKfId, errcode }, 'poll.refused');
     problem = hint;
-    if (isStaleToken) return { kind: 'away' };
     return isBarred ? { kind: 'barred' } : { kind: 'refused', retryAfterMs };
   };
 

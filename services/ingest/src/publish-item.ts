@@ -27,7 +27,7 @@ export function createPublishItem(deps: { publisher: Publisher; claimCode: Claim
   const { publisher, claimCode } = deps;
 
   const publishMessage = async (openKfId: string, item: Message) => {
-    const { msgId, externalUserId, sendTime, msgtype, text } = item;
+    const { msgId, externalUserId, sendTime, type: msgtype, text } = item;
     const userKey = userKeyOf({ openKfId, externalUserId });
     const match = item.codeShape === null ? null : await claimCode({ userKey, msgId, sendTime, code: item.codeShape });
     const decidedBy = match ? 'binder' : item.isContinuation ? 'sender' : null;

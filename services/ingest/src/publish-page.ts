@@ -99,8 +99,9 @@ export function createPublishPage(deps: {
   return async (page) => {
     const seen: [kind: string, type: string][] = [];
     const users = new Map<string, Entry[]>();
+    const polled = { openKfId: page.openKfId, nowS: Math.floor(now() / 1000) };
     for (const raw of page.items) {
-      const item = classifyItem(parseSyncItem(raw), page.notBefore);
+      const item = classifyItem(parseSyncItem(raw, polled), page.notBefore);
       if ('externalUserId' in item) {
         const entries = users.get(item.externalUserId) ?? [];
         users.set(item.externalUserId, entries);
@@ -123,7 +124,7 @@ export function createPublishPage(deps: {
           if (failure || page.signal.aborted) return;
           try {
             const kind = await publish(page, entry);
-            seen.push([kind, entry.item.kind === 'message' ? entry.item.msgtype : entry.item.type]);
+            seen.push([kind, entry.item.type]);
           } catch (error) {
             failure ??= { error };
           }
@@ -134,7 +135,7 @@ export function createPublishPage(deps: {
     if (failure) throw failure.error;
     if (page.signal.aborted) throw new RetryableError('page-abandoned', 'stopped while publishing a page');
 
-    for (const [kind, type] of seen) counted.inc({ kind, type: /^[a-z_]{1,40}$/.test(type) ? type : 'other' });
+    for (const [kind, type] of seen) counted.inc({ kind, type: /^[a-z_ ]{1,40}$/.test(type) ? type : 'other' });
     return Object.fromEntries([...Map.groupBy(seen, ([kind]) => kind)].map(([kind, group]) => [kind, group.length]));
   };
 }

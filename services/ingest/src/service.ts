@@ -8,7 +8,7 @@ import { createWecomClient } from '@pipeline/wecom';
 import { createClaimCode } from './claim-code.ts';
 import type { IngestConfig } from './config.ts';
 import { createLeaseHolder } from './hold-lease.ts';
-import { createPoller, type Poller } from './poll-messages.ts';
+import { createPoller, createPollMetrics, type Poller } from './poll-messages.ts';
 import { createPublishItem } from './publish-item.ts';
 import { createPublishPage } from './publish-page.ts';
 
@@ -73,6 +73,7 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
       logger,
       metrics,
     });
+    const pollMetrics = createPollMetrics(metrics);
     const serversProblem = () =>
       myStore.problem() ?? myBroker.problem() ?? (myBroker.isBlocked() ? 'RabbitMQ holds publishers back' : null);
     for (const openKfId of accounts) {
@@ -101,7 +102,7 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
         },
         maxAgeMs: config.INGEST_MAX_AGE_MS,
         logger,
-        metrics,
+        metrics: pollMetrics,
       });
       lease.start();
       opened.push(lease.stop);

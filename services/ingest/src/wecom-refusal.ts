@@ -3,7 +3,6 @@ import { describeErrcode, isWecomError } from '@pipeline/wecom';
 
 // Wrong secret, wrong corp id: asking again gets this host's IP blocked for an hour.
 const BARRING_ERRCODES = new Set([40001, 40013]);
-const STALE_SYNC_TOKEN = 95007;
 
 export interface Refusal {
   errcode: number | null;
@@ -11,8 +10,6 @@ export interface Refusal {
   retryAfterMs: number | null;
   /** No further request before somebody has mended the configuration and restarted. */
   isBarred: boolean;
-  /** The doorbell's token is too old; the next poll does without. */
-  isStaleToken: boolean;
   /** What to mend, for the operator; null where time alone helps. */
   hint: string | null;
 }
@@ -21,14 +18,12 @@ export interface Refusal {
 export function refusalOf(error: unknown): Refusal | null {
   if (!isWecomError(error)) return null;
   const { errcode, retryAfterMs } = error;
-  const isStaleToken = errcode === STALE_SYNC_TOKEN;
-  const passes = error.class === 'retryable' || error.class === 'token' || isStaleToken;
+  const passes = error.class === 'retryable' || error.class === 'token';
   const fix = errcode === null ? '' : ` ${describeErrcode(errcode).hint}`;
   return {
     errcode,
     retryAfterMs,
     isBarred: errcode !== null && BARRING_ERRCODES.has(errcode),
-    isStaleToken,
     hint: passes ? null : `${error.message}.${fix}`,
   };
 }

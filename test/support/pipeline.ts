@@ -1,0 +1,130 @@
+// The whole pipeline as four processes between two simulators, for end-to-end and fault tests.
+import { createServer } from 'node:net';
+import { type BridgeSimulator, startBridgeSimulator } from '../simulators/bridge/start-bridge-simulator.ts';
+import { startWecomSimulator, type WecomSimulator } from '../simulators/wecom/start-wecom-simulator.ts';
+import { eventually } from './eventually.ts';
+import { createTestServersWithTopology, type TestServers } from './servers.ts';
+import { type ServiceName, type ServiceProcess, serviceProcess } from './service-process.ts';
+
+export const ADMIN_TOKEN = 'test-admin-token';
+const SERVICE_NAMES: ServiceName[] = ['ingest', 'binder', 'router', 'sender'];
+
+export interface Pipeline {
+  servers: TestServers;
+  wecom: WecomSimulator;
+  bridge: BridgeSimulator;
+  services: Record<ServiceName, ServiceProcess>;
+  /** Calls the binder's API as an operator. */
+  api(method: string, path: string, body?: unknown): Promise<{ status: number; body: never }>;
+  /** Registers an instance on the simulated bridge and returns a code for it. */
+  addInstance(id: string, fields?: Record<string, unknown>): Promise<string>;
+  /** Binds a user through the conversation itself, as a person would. */
+  bind(user: string, instanceId?: string): Promise<void>;
+  /** A customer writes a text. @returns its msgid */
+  say(user: string, content: string): string;
+  /** What the user has got so far, in order. */
+  heard(user: string): string[];
+  /** Waits until the user has got a text that matches. */
+  hears(user: string, wanted: string | RegExp, withinMs?: number): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Starts everything and waits until all four services are ready. */
+export async function startPipeline(
+  options: { env?: Record<string, string>; partitions?: number } = {},
+): Promise<Pipeline> {
+  const partitions = options.partitions ?? 24;
+  const servers = await createTestServersWithTopology(partitions);
+  const wecom = await startWecomSimulator();
+  const bridge = await startBridgeSimulator();
+  const ports = await freePorts(SERVICE_NAMES.length);
+  const portOf = (name: ServiceName) => ports[SERVICE_NAMES.indexOf(name)] ?? 0;
+  const environment = {
+    RABBITMQ_URL: servers.amqpUrl,
+    MONGODB_URI: servers.mongoUri,
+    PARTITIONS: String(partitions),
+    IT0_WECOM_API_URL: wecom.url,
+    IT0_WECOM_CORP_ID: wecom.corpId,
+    IT0_WECOM_KF_SECRET: wecom.secret,
+    IT0_WECOM_KF_OPEN_KFID: wecom.openKfId,
+    ADMIN_API_TOKEN: ADMIN_TOKEN,
+    CALLBACK_SIGNING_KEYS: 'test-signing-key-test-signing-key-0123',
+    AGENT_SERVICE_PUBLIC_URL: `http://127.0.0.1:${portOf('router')}`,
+    POLL_INTERVAL_ACTIVE_MS: '50',
+    POLL_INTERVAL_IDLE_MS: '50',
+    POLL_INTERVAL_ERROR_MS: '200',
+    LOG_LEVEL: 'info',
+    ...options.env,
+  };
+  const services = Object.fromEntries(
+    SERVICE_NAMES.map((name) => [name, serviceProcess(name, portOf(name), environment)]),
+  ) as Record<ServiceName, ServiceProcess>;
+  const all = Object.values(services);
+  await Promise.all(all.map((service) => service.start()));
+  await Promise.all(all.map((service) => service.ready()));
+
+  const api: Pipeline['api'] = async (method, path, body) => {
+    const response = await fetch(`${services.binder.url}/api/v1/agent${path}`, {
+      method,
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
+      body: body === undefined ? null : JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { status: response.status, body: (text ? JSON.parse(text) : null) as never };
+  };
+
+  const pipeline: Pipeline = {
+    servers,
+    wecom,
+    bridge,
+    services,
+    api,
+    async addInstance(id, fields = {}) {
+      const instance = { id, name: `虾 ${id}`, status: 'running', serverHost: bridge.host, hostPort: bridge.port };
+      const created = await api('POST', '/instances', { ...instance, ...fields });
+      if (created.status !== 201) throw new Error(`instance ${id}: ${JSON.stringify(created)}`);
+      const made = await api('POST', `/channels/wecom/bind/${id}`);
+      return (made.body as { code: string }).code;
+    },
+    async bind(user, instanceId = `instance-${user}`) {
+      const code = await pipeline.addInstance(instanceId);
+      pipeline.say(user, code);
+      await pipeline.hears(user, /绑定成功/);
+    },
+    say(user, content) {
+      const { msgid } = wecom.control.sendMessage({ externalUserId: user, content });
+      return msgid ?? '';
+    },
+    heard: (user) => wecom.control.sent({ user }).map(({ content }) => content),
+    hears: (user, wanted, withinMs = 10_000) =>
+      eventually(
+        `${user} hears ${wanted}`,
+        () =>
+          pipeline.heard(user).find((text) => (typeof wanted === 'string' ? text === wanted : wanted.test(text))) ??
+          null,
+        { withinMs },
+      ),
+    async stop() {
+      await Promise.all(all.map((service) => service.stop()));
+      await wecom.close();
+      await bridge.close();
+      await servers.drop();
+    },
+  };
+  return pipeline;
+}
+
+/** Ports free at this moment. */
+export async function freePorts(count: number): Promise<number[]> {
+  const probes = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    probes.map(
+      (probe) =>
+        new Promise<number>((resolve) => {
+          probe.listen(0, '127.0.0.1', () => resolve((probe.address() as { port: number }).port));
+        }),
+    ),
+  );
+  await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))));
+  return ports;
+}
