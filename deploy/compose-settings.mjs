@@ -36,11 +36,15 @@ if (isDemo) for (const [name, value] of Object.entries(DEMO)) env[name] ||= valu
 /** @returns {Promise<string | undefined>} one line */
 async function findProblem() {
   if (isDemo) {
-    const hasSimulator = await lookup('wecom-simulator').then(() => true, () => false);
+    const hasSimulator = await lookup('wecom-simulator').then(
+      () => true,
+      () => false,
+    );
     if (hasSimulator) return undefined;
     return `${CREDENTIALS.join(', ')} are not set: put them into .env (see deploy/env.example), or try the demo: docker compose --profile demo up`;
   }
   const names = missing([...CREDENTIALS, ...REQUIRED]);
-  if (names.length > 0) return `${names.join(', ')}: not set; put ${names.length > 1 ? 'them' : 'it'} into .env (see deploy/env.example)`;
+  if (names.length > 0)
+    return `${names.join(', ')}: not set; put ${names.length > 1 ? 'them' : 'it'} into .env (see deploy/env.example)`;
   return undefined;
 }

@@ -75,32 +75,36 @@ async function startLocally(options) {
   const { run, directory, logs } = options;
   const programs = await provide(run);
   progress.step('servers', 'RabbitMQ and MongoDB: local servers');
-  const rabbitmq = await startRabbitmq({
-    ...options,
-    program: programs.rabbitmq,
-    directory: join(directory, 'rabbitmq'),
-    logs,
-  });
-  const mongodb = await startMongodb({
-    ...options,
-    program: programs.mongod,
-    directory: join(directory, 'mongodb'),
-    logs,
-  });
-  const stop = async () => void (await Promise.all([rabbitmq.stop(), mongodb.stop()]));
+  /** @type {(() => Promise<void>)[]} */
+  const stops = [];
+  const stop = async () => void (await Promise.all(stops.map((stopOne) => stopOne())));
   try {
+    const rabbitmq = await startRabbitmq({
+      ...options,
+      program: programs.rabbitmq,
+      directory: join(directory, 'rabbitmq'),
+      logs,
+    });
+    stops.push(rabbitmq.stop);
+    const mongodb = await startMongodb({
+      ...options,
+      program: programs.mongod,
+      directory: join(directory, 'mongodb'),
+      logs,
+    });
+    stops.push(mongodb.stop);
     await Promise.all([rabbitmq.whenReady(), mongodb.whenReady()]);
+    return {
+      rabbitmqUrl: rabbitmq.url,
+      managementUrl: rabbitmq.managementUrl,
+      mongodbUri: mongodb.uri,
+      way: 'local',
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
   }
-  return {
-    rabbitmqUrl: rabbitmq.url,
-    managementUrl: rabbitmq.managementUrl,
-    mongodbUri: mongodb.uri,
-    way: 'local',
-    stop,
-  };
 }
 
 /** One after the other, since both may want apt-get. @param {import('./run-command.mjs').Run} run */

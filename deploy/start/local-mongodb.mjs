@@ -79,10 +79,13 @@ export async function startMongodb({ run, program, directory, logs, ports, isThr
   };
 }
 
-/** By a process of its own: the MongoDB driver wants a newer Node than the one that may run this. */
-async function makePrimary(/** @type {import('./run-command.mjs').Run} */ run, /** @type {number} */ port) {
+/**
+ * Makes a mongod the primary of a set of one. By a process of its own: the driver wants a newer Node than may run this.
+ * @param {import('./run-command.mjs').Run} run @param {number} port @param {string} [member] its name in the set
+ */
+export async function makePrimary(run, port, member = `127.0.0.1:${port}`) {
   const script = join(scripts, 'make-primary.mjs');
-  const result = await runCommand(run, node26, [script, String(port)], { timeoutMs: REPLICA_SET_MS });
+  const result = await runCommand(run, node26, [script, String(port), member], { timeoutMs: REPLICA_SET_MS });
   if (result.code === 0) return;
   const cause = result.isTimedOut ? `no primary within ${REPLICA_SET_MS / 1000} s` : lastLine(result.stderr);
   throw new StartError(

@@ -1,4 +1,4 @@
-// local-mongodb.mjs ─▶ mongod: makes it the primary of a replica set of one. Run by Node 26: make-primary.mjs PORT
+// local-mongodb.mjs ─▶ mongod: makes it the primary of a replica set of one. Run by Node 26: make-primary.mjs PORT MEMBER
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,8 +11,8 @@ const POLL_MS = 50;
 const { default: mongoose } = await import(
   createRequire(join(root, 'packages/store/package.json')).resolve('mongoose')
 );
-const host = `127.0.0.1:${process.argv[2]}`;
-const client = new mongoose.mongo.MongoClient(`mongodb://${host}/?directConnection=true`, {
+const [port, host] = process.argv.slice(2);
+const client = new mongoose.mongo.MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true`, {
   serverSelectionTimeoutMS: 20_000,
 });
 

@@ -1,6 +1,6 @@
 // npm start: everything, from a fresh clone to a running system; `-- --once` plays the demo and ends.
 import { join } from 'node:path';
-import { startInCompose } from './docker-compose.mjs';
+import { endLeftContainers, startInCompose } from './docker-compose.mjs';
 import { createPortPicker } from './free-port.mjs';
 import { readGeneratedValues } from './generated-values.mjs';
 import { startInfrastructure } from './infrastructure.mjs';
@@ -23,6 +23,7 @@ await runSession(
       'start',
       mode.isDemo ? 'demo mode: a WeCom simulator and a demo bridge' : 'serving the WeCom account of IT0_WECOM_*',
     );
+    await endLeftContainers();
     const picker = createPortPicker({ bindAddress: process.env.BIND_ADDRESS || '127.0.0.1' });
     const ports = await pickPorts(picker, mode.isDemo);
     await installDependencies(session);

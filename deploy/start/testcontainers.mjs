@@ -1,6 +1,96 @@
-// npm test ─▶ RabbitMQ and MongoDB in Docker, by Testcontainers.
+// npm test ─▶ RabbitMQ and MongoDB in Docker, by Testcontainers: a process of its own holds them.
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { findDockerProblem, IMAGES } from './docker-engine.mjs';
+import { startProcess } from './owned-process.mjs';
+import { node26, root } from './paths.mjs';
+import * as progress from './progress.mjs';
+import { lastLine, runCommand } from './run-command.mjs';
 
-/** @param {import('./infrastructure.mjs').InfrastructureOptions} _options @returns {Promise<import('./infrastructure.mjs').Infrastructure | string>} */
-export async function startInTestcontainers(_options) {
-  return 'not yet';
+const HOLDER = join(root, 'test', 'support', 'testcontainers.ts');
+const START_MS = 180_000;
+const STOP_GRACE_MS = 20_000;
+const REAPER_IMAGE = 'testcontainers/ryuk:0.14.0';
+const REAPER_PULL_MS = 30_000;
+
+/**
+ * @param {import('./infrastructure.mjs').InfrastructureOptions} options
+ * @returns {Promise<import('./infrastructure.mjs').Infrastructure | string>} a string says why not
+ */
+export async function startInTestcontainers({ run, env }) {
+  const problem = await findDockerProblem(run);
+  if (problem) return problem;
+  const since = performance.now();
+  const bar = progress.bar('docker', 'RabbitMQ and MongoDB: Testcontainers');
+  const holder = startProcess({
+    name: 'testcontainers',
+    kind: 'server',
+    command: node26,
+    args: [HOLDER, ...IMAGES],
+    env: { ...env, ...(await reaperSetting(run, env)) },
+    records: run.records,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const stop = async () => {
+    holder.child.stdin?.end(); // it then removes its containers and ends
+    await Promise.race([holder.exited, new Promise((resolve) => setTimeout(resolve, STOP_GRACE_MS).unref())]);
+    await holder.stop(2000);
+  };
+  try {
+    const urls = await readUrls(run, holder);
+    if (typeof urls === 'string') {
+      await stop();
+      return urls;
+    }
+    progress.step('docker', `containers ready ${progress.took(since)}`);
+    return { ...urls, way: 'docker', stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  } finally {
+    bar.end();
+  }
+}
+
+/**
+ * Testcontainers' reaper removes containers after a kill. Where its image can't be had, tests are worth more than that.
+ * @param {import('./run-command.mjs').Run} run @param {NodeJS.ProcessEnv} env
+ * @returns {Promise<NodeJS.ProcessEnv>}
+ */
+async function reaperSetting(run, env) {
+  if (env.TESTCONTAINERS_RYUK_DISABLED) return {};
+  const image = env.RYUK_CONTAINER_IMAGE || REAPER_IMAGE;
+  const found = await runCommand(run, 'docker', ['image', 'inspect', image]);
+  if (found.code === 0) return { RYUK_CONTAINER_IMAGE: image };
+  const pulled = await runCommand(run, 'docker', ['pull', '--quiet', image], { timeoutMs: REAPER_PULL_MS });
+  if (pulled.code === 0) return { RYUK_CONTAINER_IMAGE: image };
+  progress.step('docker', `without Testcontainers' reaper, since ${image} can't be pulled`);
+  return { TESTCONTAINERS_RYUK_DISABLED: 'true' };
+}
+
+/**
+ * The holder's first line; a string says why there was none.
+ * @param {import('./run-command.mjs').Run} run @param {import('./owned-process.mjs').OwnedProcess} holder
+ * @returns {Promise<{ rabbitmqUrl: string, managementUrl: string, mongodbUri: string } | string>}
+ */
+function readUrls(run, holder) {
+  let stdout = '';
+  let stderr = '';
+  holder.child.stderr?.setEncoding('utf8').on('data', (chunk) => {
+    stderr += chunk;
+  });
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(`the containers were not ready within ${START_MS / 1000} s`), START_MS);
+    const settle = (/** @type {any} */ value) => {
+      clearTimeout(timer);
+      resolve(value);
+    };
+    holder.child.stdout?.setEncoding('utf8').on('data', (chunk) => {
+      stdout += chunk;
+      const end = stdout.indexOf('\n');
+      if (end >= 0) settle(JSON.parse(stdout.slice(0, end)));
+    });
+    void holder.exited.then(() => settle(lastLine(stderr) || 'Testcontainers ended'));
+    run.signal.addEventListener('abort', () => settle('stopped'), { once: true });
+  });
 }

@@ -94,8 +94,5 @@ export function createExchange(apiUrl: URL, timeoutMs: number, connections: numb
 }
 
 /** The system's or undici's name of a fault (ECONNREFUSED, UND_ERR_SOCKET …): messages may quote what was sent. */
-function faultName(error: Error & { code?: unknown; errors?: unknown }): string {
-  const [first] = Array.isArray(error.errors) ? error.errors : [];
-  if (first instanceof Object) return faultName(first);
-  return typeof error.code === 'string' ? error.code : error.name;
-}
+const faultName = (error: Error & { code?: unknown }): string =>
+  typeof error.code === 'string' ? error.code : error.name;

@@ -1,24 +1,27 @@
 // The operator's API and the codes, over HTTP, on a real MongoDB and RabbitMQ.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { readConfig, type Service } from '@pipeline/runtime';
+import { eventually } from '../../../test/support/eventually.ts';
+import { type OpenServers, openServers, quiet } from '../../../test/support/open-servers.ts';
+import { freePorts } from '../../../test/support/pipeline.ts';
 import { binderSettings } from '../src/config.ts';
 import { createBinder } from '../src/service.ts';
-import { eventually, openServers, PARTITIONS, quiet, type Servers } from './servers.ts';
 
-const PORT = 20_000 + (process.pid % 20_000);
 const TOKEN = 'operator-token';
-const BASE = `http://127.0.0.1:${PORT}/api/v1/agent`;
-let servers: Servers;
+let origin = '';
+let servers: OpenServers;
 let binder: Service;
 
 beforeAll(async () => {
-  servers = await openServers('binder-api');
+  const [port = 0] = await freePorts(1);
+  origin = `http://127.0.0.1:${port}`;
+  servers = await openServers();
   binder = createBinder(
     readConfig(binderSettings, {
-      RABBITMQ_URL: servers.rabbitmqUrl,
-      MONGODB_URI: servers.mongodbUri,
-      PARTITIONS: String(PARTITIONS),
-      BINDER_PORT: String(PORT),
+      RABBITMQ_URL: servers.amqpUrl,
+      MONGODB_URI: servers.mongoUri,
+      PARTITIONS: String(servers.partitions),
+      BINDER_PORT: String(port),
       ADMIN_API_TOKEN: TOKEN,
       IT0_WECOM_KF_URL: 'https://work.weixin.qq.com/kfid/kfc0',
     }),
@@ -28,7 +31,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await binder?.stop();
-  await servers?.close();
+  await servers?.drop();
 });
 
 let id = '';
@@ -39,7 +42,7 @@ beforeEach(async () => {
 });
 
 async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
-  const response = await fetch(BASE + path, {
+  const response = await fetch(`${origin}/api/v1/agent${path}`, {
     method,
     headers: {
       authorization: `Bearer ${TOKEN}`,
@@ -55,8 +58,8 @@ const bindPath = (instanceId = id) => `/channels/wecom/bind/${instanceId}`;
 const errorOf = (code: string, message: unknown) => ({ error: { code, message } });
 
 test('the service is ready once the queue is subscribed', async () => {
-  await eventually(async () => (await fetch(`http://127.0.0.1:${PORT}/readyz`)).status === 200, 'readiness');
-  expect((await fetch(`http://127.0.0.1:${PORT}/healthz`)).status).toBe(200);
+  await eventually('readiness', async () => (await fetch(`${origin}/readyz`)).status === 200);
+  expect((await fetch(`${origin}/healthz`)).status).toBe(200);
 });
 
 describe('the token', () => {

@@ -4,17 +4,18 @@ import type { Publisher } from '@pipeline/broker';
 import { BINDER_QUEUE, type BindingMatched, exchanges, userKeyOf } from '@pipeline/contracts';
 import { createMetrics, RetryableError } from '@pipeline/runtime';
 import { render } from '@pipeline/texts';
+import { eventually } from '../../../test/support/eventually.ts';
+import { type OpenServers, openServers, quiet } from '../../../test/support/open-servers.ts';
 import { type BindUser, createBindUser } from '../src/bind-user.ts';
 import { createMatchConsumer, type MatchConsumer } from '../src/consume-matches.ts';
 import { createMatchHandler } from '../src/handle-binding-matched.ts';
-import { eventually, openServers, quiet, type Servers } from './servers.ts';
 
-let servers: Servers;
+let servers: OpenServers;
 let consumer: MatchConsumer;
 beforeAll(async () => {
-  servers = await openServers('binding');
+  servers = await openServers();
 }, 60_000);
-afterAll(() => servers?.close());
+afterAll(() => servers?.drop());
 
 // Every test has users, codes and an instance of its own.
 let number = 0;
@@ -66,8 +67,8 @@ const arrivedAbout = (msgId = match.msgId) =>
     .sort((a, b) => Number(a.type > b.type) - Number(a.type < b.type));
 const settledTimes = (times: number, msgId?: string) =>
   eventually(
-    () => arrivedAbout(msgId).filter(({ type }) => type === 'item.settled').length === times,
     `${times} settlements`,
+    () => arrivedAbout(msgId).filter(({ type }) => type === 'item.settled').length === times,
   );
 
 const textAbout = (key: string, content: string, msgId = match.msgId) => ({

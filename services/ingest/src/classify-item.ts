@@ -35,7 +35,8 @@ export function classifyItem(item: SyncItem, notBefore: number): ClassifiedItem 
     case 'event':
       return classifyEvent(item);
     case 'customer':
-      if (item.sendTime * 1000 < notBefore) return { kind: 'too_old', msgId: item.msgid, type: item.msgtype };
+      if (item.sendTime < Math.floor(notBefore / 1000))
+        return { kind: 'too_old', msgId: item.msgid, type: item.msgtype };
       return classifyMessage(item);
   }
 }

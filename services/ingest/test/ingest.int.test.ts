@@ -3,15 +3,18 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { BINDER_QUEUE } from '@pipeline/contracts';
 import { readConfig, type Service } from '@pipeline/runtime';
 import { startWecomSimulator, type WecomSimulator } from '../../../test/simulators/wecom/start-wecom-simulator.ts';
+import { eventually } from '../../../test/support/eventually.ts';
+import { type Arrived, type OpenServers, openServers, quiet } from '../../../test/support/open-servers.ts';
+import { freePorts } from '../../../test/support/pipeline.ts';
 import { ingestSettings } from '../src/config.ts';
 import { createIngest } from '../src/service.ts';
-import { type Arrived, eventually, openServers, PARTITIONS, quiet, type Servers } from './servers.ts';
 
-const FIRST_PORT = 20_000 + (process.pid % 20_000);
-let servers: Servers;
+let servers: OpenServers;
+let ports: number[];
 const matched: { messageId: string; body: Record<string, unknown> }[] = [];
 beforeAll(async () => {
-  servers = await openServers('ingest');
+  servers = await openServers();
+  ports = await freePorts(2);
   servers.broker.consume({
     queue: BINDER_QUEUE,
     prefetch: 100,
@@ -22,7 +25,7 @@ beforeAll(async () => {
     },
   });
 }, 60_000);
-afterAll(() => servers?.close());
+afterAll(() => servers?.drop());
 
 let simulator: WecomSimulator;
 let running: Service[] = [];
@@ -40,12 +43,12 @@ afterEach(async () => {
 });
 
 function startIngest(settings: Record<string, string> = {}) {
-  const port = FIRST_PORT + running.length;
+  const port = ports[running.length] ?? 0;
   const service = createIngest(
     readConfig(ingestSettings, {
-      RABBITMQ_URL: servers.rabbitmqUrl,
-      MONGODB_URI: servers.mongodbUri,
-      PARTITIONS: String(PARTITIONS),
+      RABBITMQ_URL: servers.amqpUrl,
+      MONGODB_URI: servers.mongoUri,
+      PARTITIONS: String(servers.partitions),
       INGEST_PORT: String(port),
       IT0_WECOM_API_URL: simulator.url,
       IT0_WECOM_CORP_ID: simulator.corpId,
@@ -77,7 +80,7 @@ describe('customer messages', () => {
   test('reach sender and router, each user’s in the order in which WeCom has them', async () => {
     const ids = ['a', 'b', 'c'].flatMap((user) => Array.from({ length: 30 }, (_, n) => write(user, `${user}${n}`)));
     await startIngest().started;
-    await eventually(() => idsAt('router').length === 90, 'all at the router');
+    await eventually('all at the router', () => idsAt('router').length === 90);
     for (const service of ['router', 'sender'] as const)
       for (const user of ['a', 'b', 'c']) {
         const texts = servers.arrived.filter(isFor(service)).map(({ body }) => String(body.text));
@@ -98,7 +101,7 @@ describe('customer messages', () => {
     write('a', ' Continue ');
     write('a', '继续说');
     await startIngest().started;
-    await eventually(() => idsAt('router').length === 3, 'all at the router');
+    await eventually('all at the router', () => idsAt('router').length === 3);
     expect(
       servers.arrived.filter(isFor('router')).map(({ body }) => [body.msgtype, body.text, body.decidedBy]),
     ).toEqual([
@@ -113,7 +116,7 @@ describe('customer messages', () => {
     simulator.control.addFault({ api: 'sync_msg', skip: 1, count: 3, action: { kind: 'emptyPage' } });
     const ids = Array.from({ length: 9 }, (_, n) => write('a', String(n)));
     await startIngest({ POLL_INTERVAL_ACTIVE_MS: '60000', POLL_INTERVAL_IDLE_MS: '60000' }).started;
-    await eventually(() => idsAt('router').length === 9, 'all at the router');
+    await eventually('all at the router', () => idsAt('router').length === 9);
     expect(idsAt('router')).toEqual(ids);
   });
 
@@ -123,12 +126,12 @@ describe('customer messages', () => {
     write('a', 'not too old', { sendTime: nowS() - 60 });
     const { service, started } = startIngest();
     await started;
-    await eventually(() => idsAt('router').length === 1, 'the newer one at the router');
+    await eventually('the newer one at the router', () => idsAt('router').length === 1);
     await service.stop();
     write('a', 'still too old', old);
     await startIngest({ INGEST_MAX_AGE_MS: '0' }).started;
     write('a', 'new');
-    await eventually(() => idsAt('router').length === 2, 'the new one at the router');
+    await eventually('the new one at the router', () => idsAt('router').length === 2);
     expect(servers.arrived.filter(isFor('router')).map(({ body }) => body.text)).toEqual(['not too old', 'new']);
   });
 
@@ -136,15 +139,15 @@ describe('customer messages', () => {
     write('a', 'one');
     const { service, started } = startIngest();
     await started;
-    await eventually(() => idsAt('router').length === 1, 'the first at the router');
+    await eventually('the first at the router', () => idsAt('router').length === 1);
     await eventually(
-      async () => (await servers.store.syncCursors.open(simulator.openKfId, 0)).cursor !== undefined,
       'a cursor',
+      async () => (await servers.store.syncCursors.open(simulator.openKfId, 0)).cursor !== undefined,
     );
     await service.stop();
     write('a', 'two');
     await startIngest().started;
-    await eventually(() => idsAt('router').length === 2, 'the second at the router');
+    await eventually('the second at the router', () => idsAt('router').length === 2);
     expect(servers.arrived.filter(isFor('router')).map(({ body }) => body.text)).toEqual(['one', 'two']);
     expect(idsAt('sender')).toHaveLength(2);
   });
@@ -165,8 +168,8 @@ describe('binding codes', () => {
     const first = write('a', ' abc123 ');
     const second = write('b', 'ABC123');
     await startIngest().started;
-    await eventually(() => matched.length === 1 && idsAt('router').length === 2, 'the match');
-    await eventually(() => idsAt('sender').length === 2, 'both at the sender');
+    await eventually('the match', () => matched.length === 1 && idsAt('router').length === 2);
+    await eventually('both at the sender', () => idsAt('sender').length === 2);
     const [winner, loser] = matched[0]?.body.msgId === first ? [first, second] : [second, first];
     expect(itemsOf(winner)).toEqual(Array(2).fill(['binder', 'claimed']));
     expect(itemsOf(loser)).toEqual(Array(2).fill([null, null]));
@@ -183,7 +186,7 @@ describe('binding codes', () => {
     await makeCode('ABC124', -1_000);
     const id = write('a', 'ABC124');
     await startIngest().started;
-    await eventually(() => matched.length === 1, 'the match');
+    await eventually('the match', () => matched.length === 1);
     expect(matched[0]?.body).toMatchObject({ msgId: id, match: 'expired' });
     expect(itemsOf(id)).toContainEqual(['binder', 'expired']);
   });
@@ -191,7 +194,7 @@ describe('binding codes', () => {
   test('six hex digits that are no code are an ordinary message', async () => {
     const id = write('a', '123456');
     await startIngest().started;
-    await eventually(() => idsAt('router').length === 1, 'the item');
+    await eventually('the item', () => idsAt('router').length === 1);
     expect(itemsOf(id)).toEqual(Array(2).fill([null, null]));
     expect(matched).toEqual([]);
   });
@@ -201,10 +204,10 @@ describe('binding codes', () => {
     for (let n = 0; n < 11; n++) write('a', `00000${n.toString(16)}`);
     const refused = write('a', 'FEED01');
     await startIngest().started;
-    await eventually(() => idsAt('router').length === 12, 'all at the router');
+    await eventually('all at the router', () => idsAt('router').length === 12);
     expect(itemsOf(refused)).toContainEqual([null, null]);
     const other = write('b', 'FEED01');
-    await eventually(() => matched.length === 1, 'the match');
+    await eventually('the match', () => matched.length === 1);
     expect(matched[0]?.body).toMatchObject({ msgId: other, match: 'claimed' });
   });
 });
@@ -221,10 +224,9 @@ describe('other items', () => {
     write('a', 'hello');
     const { started, get } = startIngest();
     await started;
-    await eventually(() => idsAt('router').length === 1, 'the message');
-    await eventually(
-      async () => (await get('/metrics')).text.includes('kind="event",type="enter_session"'),
-      'the counts',
+    await eventually('the message', () => idsAt('router').length === 1);
+    await eventually('the counts', async () =>
+      (await get('/metrics')).text.includes('kind="event",type="enter_session"'),
     );
     const { text } = await get('/metrics');
     for (const [kind, type] of [
@@ -242,7 +244,7 @@ describe('other items', () => {
     const event = { event_type: 'msg_send_fail', external_userid: 'a', fail_msgid: 'f1', fail_type: 6 };
     simulator.control.sendMessage({ raw: { msgid: 'm5', send_time: nowS(), origin: 4, msgtype: 'event', event } });
     await startIngest().started;
-    await eventually(() => idsAt('sender').length === 1, 'the event');
+    await eventually('the event', () => idsAt('sender').length === 1);
     expect(servers.arrived[0]).toMatchObject({
       type: 'msg_send_fail',
       messageId: 'm5',
@@ -255,7 +257,7 @@ describe('when WeCom refuses', () => {
   test('a wrong secret ends the asking, and readiness says what to mend', async () => {
     const { started, get } = startIngest({ IT0_WECOM_KF_SECRET: 'wrong' });
     await started;
-    await eventually(async () => (await get('/readyz')).text.includes('40001'), 'readiness');
+    await eventually('readiness', async () => (await get('/readyz')).text.includes('40001'));
     const asked = simulator.control.calls().gettoken;
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(simulator.control.calls().gettoken).toEqual(asked);
@@ -267,11 +269,11 @@ describe('when WeCom refuses', () => {
     const fault = simulator.control.addFault({ api: 'sync_msg', action: { kind: 'errcode', errcode: 60020 } });
     const { started, get } = startIngest();
     await started;
-    await eventually(async () => (await get('/readyz')).text.includes('60020'), 'readiness');
+    await eventually('readiness', async () => (await get('/readyz')).text.includes('60020'));
     simulator.control.removeFaults(fault.id);
     const id = write('a', 'hello');
-    await eventually(() => idsAt('router').includes(id), 'the message');
-    await eventually(async () => (await get('/readyz')).status === 200, 'readiness');
+    await eventually('the message', () => idsAt('router').includes(id));
+    await eventually('readiness', async () => (await get('/readyz')).status === 200);
   });
 
   test.each([
@@ -283,7 +285,7 @@ describe('when WeCom refuses', () => {
     simulator.control.addFault({ api: 'sync_msg', count: 2, action });
     const id = write('a', 'hello');
     await startIngest().started;
-    await eventually(() => idsAt('router').includes(id), 'the message');
+    await eventually('the message', () => idsAt('router').includes(id));
   });
 });
 
@@ -291,14 +293,14 @@ test('of two replicas one polls; when it stops the other goes on', async () => {
   const first = startIngest();
   await first.started;
   write('a', 'one');
-  await eventually(() => idsAt('router').length === 1, 'the first message');
+  await eventually('the first message', () => idsAt('router').length === 1);
   const second = startIngest();
   await second.started;
-  await eventually(async () => (await second.get('/readyz')).text.includes('stand-by'), 'a stand-by');
+  await eventually('a stand-by', async () => (await second.get('/readyz')).text.includes('stand-by'));
   expect((await second.get('/readyz')).status).toBe(200);
   await first.service.stop();
   write('a', 'two');
-  await eventually(() => idsAt('router').length === 2, 'the second message');
-  await eventually(() => idsAt('sender').length === 2, 'the second message at the sender');
+  await eventually('the second message', () => idsAt('router').length === 2);
+  await eventually('the second message at the sender', () => idsAt('sender').length === 2);
   expect(servers.arrived.filter(isFor('router')).map(({ body }) => body.text)).toEqual(['one', 'two']);
 });

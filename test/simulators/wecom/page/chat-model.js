@@ -37,7 +37,7 @@ export function openChat(model, { openKfId, externalUserId, nickname, allowance 
 export function closeChat(model, key) {
   const chat = model.chats.get(key);
   if (chat === undefined) return;
-  for (const entry of chat.entries) model.byMsgid.delete(entry.key);
+  for (const [msgid, found] of model.byMsgid) if (found.chat === chat) model.byMsgid.delete(msgid);
   model.chats.delete(key);
   model.others.set(key, { openKfId: chat.openKfId, externalUserId: chat.externalUserId, nickname: chat.nickname });
 }
@@ -52,7 +52,10 @@ export function loadSnapshot(model, snapshot) {
     const chat = openChat(model, customer);
     takeCustomer(chat, customer);
     const steps = [
-      ...messages.map((message) => ({ at: message.injectedAt, add: () => addWritten(model, chat, message.item, message) })),
+      ...messages.map((message) => ({
+        at: message.injectedAt,
+        add: () => addWritten(model, chat, message.item, message),
+      })),
       ...sent.map((record) => ({ at: record.acceptedAt, add: () => addSent(model, chat, record) })),
       ...refused.map((record) => ({ at: record.at, add: () => addRefused(model, chat, record) })),
     ];
@@ -76,7 +79,7 @@ export function applyEvent(model, event) {
     case 'pulled': {
       const changed = new Set();
       for (const msgid of event.msgids) {
-        const found = model.byMsgid.get(`in:${msgid}`);
+        const found = model.byMsgid.get(`in:${event.openKfId}:${msgid}`);
         if (found === undefined) continue;
         found.entry.pulledAt = event.at;
         changed.add(found.chat.key);
@@ -99,7 +102,7 @@ export function applyEvent(model, event) {
       return [chat.key];
     }
     case 'sendFailed': {
-      const found = model.byMsgid.get(`out:${event.msgid}`);
+      const found = model.byMsgid.get(`out:${event.openKfId}:${event.msgid}`);
       if (found === undefined) return [];
       found.entry.failType = event.failType;
       return [found.chat.key];
@@ -135,7 +138,7 @@ function takeCustomer(chat, customer) {
 function addWritten(model, chat, item, { injectedAt, firstReturnedAt }) {
   const body = describeBody(item.msgtype, item[item.msgtype]);
   chat.lastWrittenAt = injectedAt;
-  const key = `in:${item.msgid ?? `${chat.key}#${chat.entries.length}`}`;
+  const key = `in:${chat.openKfId}:${item.msgid ?? `${chat.key}#${chat.entries.length}`}`;
   append(model, chat, { key, from: 'user', at: injectedAt, ...body, pulledAt: firstReturnedAt });
 }
 
@@ -143,7 +146,7 @@ function addSent(model, chat, sent) {
   const body =
     sent.msgtype === 'text' ? { kind: 'text', text: sent.content } : describeBody(sent.msgtype, parse(sent.content));
   append(model, chat, {
-    key: `out:${sent.msgid}`,
+    key: `out:${chat.openKfId}:${sent.msgid}`,
     from: 'kf',
     at: sent.acceptedAt,
     ...body,
@@ -158,7 +161,14 @@ function addSent(model, chat, sent) {
 function addRefused(model, chat, refused) {
   const key = `refused:${refused.seq}`;
   const { at, errcode, errmsg, content, byFault } = refused;
-  append(model, chat, { key, from: 'refused', at, kind: 'text', text: content, errcode, errmsg, byFault });
+  const last = chat.entries.at(-1);
+  if (last?.from === 'refused' && last.errcode === errcode) {
+    // The same again and again: one line that counts.
+    if (!model.byMsgid.has(key)) Object.assign(last, { at, errmsg, text: content, count: last.count + 1 });
+    model.byMsgid.set(key, { chat, entry: last });
+    return;
+  }
+  append(model, chat, { key, from: 'refused', at, kind: 'text', text: content, errcode, errmsg, byFault, count: 1 });
 }
 
 /** An entry seen before (a replay of the stream) stays as it is. */

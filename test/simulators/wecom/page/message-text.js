@@ -13,7 +13,8 @@ export function splitFences(text) {
   const flush = () => {
     const joined = lines.join('\n');
     if (language !== null) segments.push({ kind: 'code', text: joined, language });
-    else if (joined.trim() !== '') segments.push({ kind: 'text', text: joined.replace(/^\n+|\n+$/g, ''), language: '' });
+    else if (joined.trim() !== '')
+      segments.push({ kind: 'text', text: joined.replace(/^\n+|\n+$/g, ''), language: '' });
     lines = [];
   };
   for (const line of text.split('\n')) {

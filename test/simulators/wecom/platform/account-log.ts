@@ -32,7 +32,8 @@ export type AccountLog = {
 
 export function createAccountLog(): AccountLog {
   let entries: LogEntry[] = [];
-  let base = 0;
+  // A platform never goes back: a cursor from before a restart of the simulator lies before everything in this log.
+  let base = Date.now();
   const end = () => base + entries.length;
   return {
     append(item, sendTime, injectedAt) {
@@ -70,16 +71,16 @@ export function createAccountLog(): AccountLog {
   };
 }
 
-/** Opaque to clients: 10 digits of index, 8 hex digits that tie it to the account, 8 that reveal tampering. */
+/** Opaque to clients: 15 digits of index, 8 hex digits that tie it to the account, 8 that reveal tampering. */
 export function encodeCursor(openKfId: string, index: number): string {
-  const payload = `${digest(openKfId)}${index.toString().padStart(10, '0')}`;
+  const payload = `${digest(openKfId)}${index.toString().padStart(15, '0')}`;
   return Buffer.from(`${payload}${digest(`cursor:${payload}`)}`).toString('base64url');
 }
 
 /** The index behind a cursor of this account, or nothing when it is forged or another account's. */
 export function decodeCursor(openKfId: string, cursor: string): number | undefined {
   const text = Buffer.from(cursor, 'base64url').toString('latin1');
-  const match = /^([0-9a-f]{8})(\d{10})([0-9a-f]{8})$/.exec(text);
+  const match = /^([0-9a-f]{8})(\d{15})([0-9a-f]{8})$/.exec(text);
   if (match === null) return undefined;
   const [, account = '', index = '', check = ''] = match;
   const isGenuine = account === digest(openKfId) && check === digest(`cursor:${account}${index}`);

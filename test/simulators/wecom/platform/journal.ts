@@ -60,7 +60,7 @@ export type Journal = {
   calls(): Record<string, CallCounts>;
   /** Tells every listener; the last 5000 events are kept for those that connect again. */
   emit(type: string, at: number, fields: Record<string, unknown>): void;
-  /** Kept events after `seq`; nothing when some are already gone. */
+  /** Kept events after `seq`; nothing when some are already gone or `seq` is of an earlier run. */
   eventsAfter(seq: number): JournalEvent[] | undefined;
   listen(listener: Listener): () => void;
   clear(): void;
@@ -130,7 +130,8 @@ export function createJournal(): Journal {
     },
     eventsAfter(after) {
       const oldest = events[0]?.seq ?? eventSeq + 1;
-      return after + 1 < oldest ? undefined : events.filter((event) => event.seq > after);
+      const isKnown = after + 1 >= oldest && after <= eventSeq;
+      return !isKnown ? undefined : events.filter((event) => event.seq > after);
     },
     listen(listener) {
       listeners.add(listener);

@@ -61,12 +61,14 @@ export function syncMsg(world: World, body: Record<string, unknown>, wish: SyncW
 export function markReturned(world: World, sync: SyncAnswer): void {
   const now = world.clock.realMs();
   const msgids: unknown[] = [];
+  let messages = 0;
   for (const entry of sync.entries) {
     entry.returnedTimes += 1;
     if (entry.firstReturnedAt !== undefined) continue;
     entry.firstReturnedAt = now;
-    if (entry.item.origin === 3) world.totals.pulled += 1;
+    if (entry.item.origin === 3) messages += 1;
     msgids.push(entry.item.msgid);
   }
-  if (msgids.length > 0) world.journal.emit('pulled', now, { openKfId: sync.openKfId, msgids });
+  world.totals.pulled += messages;
+  if (msgids.length > 0) world.journal.emit('pulled', now, { openKfId: sync.openKfId, msgids, messages });
 }

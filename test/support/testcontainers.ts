@@ -1,0 +1,36 @@
+// npm test ─▶ RabbitMQ and MongoDB in Docker: starts both, prints their addresses as one line of JSON, and removes them
+// when its stdin closes, however the test run ended. Run by deploy/start/testcontainers.mjs.
+import { MongoDBContainer } from '@testcontainers/mongodb';
+import { RabbitMQContainer } from '@testcontainers/rabbitmq';
+
+const [rabbitmqImage = '', mongodbImage = ''] = process.argv.slice(2);
+const PLUGINS = '[rabbitmq_management,rabbitmq_prometheus,rabbitmq_consistent_hash_exchange].\n';
+const MANAGEMENT_PORT = 15_672;
+const START_MS = 150_000;
+
+// Whoever waits for us is gone once stdin closes; containers that are on their way then still have to be removed.
+const closed = new Promise<void>((resolve) => process.stdin.once('end', resolve).once('error', resolve).resume());
+
+const rabbitmqStarting = new RabbitMQContainer(rabbitmqImage)
+  .withCopyContentToContainer([{ content: PLUGINS, target: '/etc/rabbitmq/enabled_plugins' }])
+  .withStartupTimeout(START_MS)
+  .start();
+const mongodbStarting = new MongoDBContainer(mongodbImage).withStartupTimeout(START_MS).start();
+const started = await Promise.allSettled([rabbitmqStarting, mongodbStarting]);
+
+try {
+  const [rabbitmq, mongodb] = await Promise.all([rabbitmqStarting, mongodbStarting]);
+  const management = `${rabbitmq.getHost()}:${rabbitmq.getMappedPort(MANAGEMENT_PORT)}`;
+  const urls = {
+    rabbitmqUrl: rabbitmq.getAmqpUrl().replace('://', '://guest:guest@'),
+    managementUrl: `http://guest:guest@${management}`,
+    mongodbUri: `${mongodb.getConnectionString()}/wecom-agent-router?directConnection=true`,
+  };
+  process.stdout.write(`${JSON.stringify(urls)}\n`);
+  await closed;
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message.replaceAll(/\s+/g, ' ') : error}\n`);
+  process.exitCode = 1;
+} finally {
+  await Promise.all(started.map((result) => (result.status === 'fulfilled' ? result.value.stop() : undefined)));
+}
