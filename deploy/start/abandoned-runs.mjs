@@ -3,6 +3,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRecords, endLeftovers, identityOf, isRunning, readRecords } from './process-records.mjs';
 import * as progress from './progress.mjs';
+import { removeContainers } from './testcontainers.mjs';
 
 /** @param {string} parent folder of all runs */
 export async function endAbandonedRuns(parent) {
@@ -14,6 +15,7 @@ export async function endAbandonedRuns(parent) {
     await endLeftovers(createRecords(join(directory, 'run')), (names) => {
       progress.step('start', `ending what a killed run left: ${names.join(', ')}`);
     });
+    await removeContainers(directory);
     rmSync(directory, { recursive: true, force: true });
   }
 }

@@ -7,7 +7,7 @@ import { findDockerProblem } from './docker-engine.mjs';
 import { makePrimary } from './local-mongodb.mjs';
 import { local, root } from './paths.mjs';
 import * as progress from './progress.mjs';
-import { lastLine, runCommand } from './run-command.mjs';
+import { lastLine, runCommand, unstoppable } from './run-command.mjs';
 
 const FILE = join(root, 'docker-compose.yml');
 // Says that containers may be running, so that they are ended after a kill, too.
@@ -94,9 +94,6 @@ function compose(run, args, options) {
     options,
   );
 }
-
-/** @returns {Run} */
-const unstoppable = () => ({ signal: new AbortController().signal, records: { add() {}, remove() {} } });
 
 /** What `docker compose up` keeps to itself, the services beside Docker need. @param {number} amqp @param {number} mongodb */
 function writeOverride(amqp, mongodb) {

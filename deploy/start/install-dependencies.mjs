@@ -80,9 +80,12 @@ function isInstalled() {
   }
 }
 
-/** Changes whenever another install could come out differently; takes a few milliseconds. */
+/**
+ * Changes whenever another install could come out differently; takes a few milliseconds. Not with the Node that runs
+ * this: what is installed runs on the one that is installed with it.
+ */
 function currentStamp() {
-  const hash = createHash('sha256').update(`${PNPM} ${process.platform} ${process.arch} ${process.version}`);
+  const hash = createHash('sha256').update(`${PNPM} ${process.platform} ${process.arch}`);
   for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json', ...packageFiles()]) {
     hash.update(`\n${file}\n`).update(readFileSync(join(root, file)));
   }

@@ -7,7 +7,7 @@ const KEPT_CHARACTERS = 200_000;
 
 /**
  * @typedef {import('./owned-process.mjs').Exit & { stdout: string, stderr: string, isTimedOut: boolean }} CommandResult
- * @typedef {{ records: ReturnType<typeof import('./process-records.mjs').createRecords>, signal: AbortSignal }} Run
+ * @typedef {{ records: Pick<ReturnType<typeof import('./process-records.mjs').createRecords>, 'add' | 'remove'>, signal: AbortSignal }} Run
  */
 
 let count = 0;
@@ -69,6 +69,9 @@ export async function runCommand(run, command, args, options = {}) {
   if (run.signal.aborted) throw new StopRequested();
   return { ...exit, ...collected, isTimedOut };
 }
+
+/** For commands that are part of stopping: no stop request ends them. @returns {Run} */
+export const unstoppable = () => ({ signal: new AbortController().signal, records: { add() {}, remove() {} } });
 
 /** The last line with something on it: most tools say there what went wrong. */
 export function lastLine(/** @type {string} */ text) {

@@ -1,5 +1,6 @@
 // npm start: what the environment asks for, checked before anything slow happens.
 import { checkInfrastructureSettings } from './infrastructure.mjs';
+import { compileCache } from './paths.mjs';
 import { StartError } from './start-error.mjs';
 
 const CREDENTIALS = ['IT0_WECOM_CORP_ID', 'IT0_WECOM_KF_SECRET', 'IT0_WECOM_KF_OPEN_KFID'];
@@ -54,6 +55,7 @@ export function serviceEnvironment({ env, mode, generated, ports, infrastructure
   const at = (/** @type {number} */ port) => `http://127.0.0.1:${port}`;
   const common = {
     ...env,
+    NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE || compileCache,
     RABBITMQ_URL: infrastructure.rabbitmqUrl,
     RABBITMQ_MANAGEMENT_URL: infrastructure.managementUrl,
     MONGODB_URI: infrastructure.mongodbUri,

@@ -5,7 +5,7 @@ import { endAbandonedRuns } from './abandoned-runs.mjs';
 import { createPortPicker } from './free-port.mjs';
 import { checkInfrastructureSettings, startInfrastructure } from './infrastructure.mjs';
 import { installDependencies } from './install-dependencies.mjs';
-import { local, node26, root, scripts } from './paths.mjs';
+import { compileCache, local, node26, root, scripts } from './paths.mjs';
 import * as progress from './progress.mjs';
 import { runCommand } from './run-command.mjs';
 import { runSession } from './session.mjs';
@@ -32,6 +32,7 @@ await runSession({ recordsDirectory: join(directory, 'run'), codeOnSignal: 130 }
   session.onStop(infrastructure.stop);
   return runJest(session, {
     ...process.env,
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE || compileCache, // for the services that tests start
     RABBITMQ_URL: infrastructure.rabbitmqUrl,
     RABBITMQ_MANAGEMENT_URL: infrastructure.managementUrl,
     MONGODB_URI: infrastructure.mongodbUri,
@@ -48,9 +49,9 @@ async function runJest(session, env) {
     '--experimental-vm-modules', // jest needs it to load ES modules
     '--disable-warning=ExperimentalWarning',
     join(root, 'node_modules', 'jest', 'bin', 'jest.js'),
-    ...reporters,
-    `--reporters=${join(scripts, 'count-reporter.mjs')}`,
     ...given,
+    ...reporters, // last, as the option takes every word that follows
+    `--reporters=${join(scripts, 'count-reporter.mjs')}`,
   ];
   const stdin = process.stdin.isTTY ? 'inherit' : 'ignore';
   progress.step('test', `jest ${given.join(' ')}`.trimEnd());

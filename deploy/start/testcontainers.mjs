@@ -1,15 +1,19 @@
 // npm test ─▶ RabbitMQ and MongoDB in Docker, by Testcontainers: a process of its own holds them.
+import { createHash } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { findDockerProblem, IMAGES } from './docker-engine.mjs';
 import { startProcess } from './owned-process.mjs';
 import { node26, root } from './paths.mjs';
 import * as progress from './progress.mjs';
-import { lastLine, runCommand } from './run-command.mjs';
+import { lastLine, runCommand, unstoppable } from './run-command.mjs';
 
 const HOLDER = join(root, 'test', 'support', 'testcontainers.ts');
 const START_MS = 180_000;
-const STOP_GRACE_MS = 20_000;
+const STOP_GRACE_MS = 5000;
+const REMOVE_MS = 30_000;
+const MARK = 'containers.started';
 const REAPER_IMAGE = 'testcontainers/ryuk:0.14.0';
 const REAPER_PULL_MS = 30_000;
 
@@ -17,24 +21,26 @@ const REAPER_PULL_MS = 30_000;
  * @param {import('./infrastructure.mjs').InfrastructureOptions} options
  * @returns {Promise<import('./infrastructure.mjs').Infrastructure | string>} a string says why not
  */
-export async function startInTestcontainers({ run, env }) {
+export async function startInTestcontainers({ run, env, directory }) {
   const problem = await findDockerProblem(run);
   if (problem) return problem;
   const since = performance.now();
   const bar = progress.bar('docker', 'RabbitMQ and MongoDB: Testcontainers');
+  writeFileSync(join(directory, MARK), '');
   const holder = startProcess({
     name: 'testcontainers',
     kind: 'server',
     command: node26,
-    args: [HOLDER, ...IMAGES],
+    args: [HOLDER, ...IMAGES, labelOf(directory)],
     env: { ...env, ...(await reaperSetting(run, env)) },
     records: run.records,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const stop = async () => {
-    holder.child.stdin?.end(); // it then removes its containers and ends
+    holder.child.stdin?.end(); // it then removes its containers and ends, unless one of them is still starting
     await Promise.race([holder.exited, new Promise((resolve) => setTimeout(resolve, STOP_GRACE_MS).unref())]);
-    await holder.stop(2000);
+    await holder.stop(0);
+    await removeContainers(directory);
   };
   try {
     const urls = await readUrls(run, holder);
@@ -50,6 +56,21 @@ export async function startInTestcontainers({ run, env }) {
   } finally {
     bar.end();
   }
+}
+
+/** Each run's containers carry a label of their own. */
+const labelOf = (/** @type {string} */ directory) =>
+  `wecom-agent-router.test-run.${createHash('sha256').update(directory).digest('hex').slice(0, 12)}`;
+
+/** Removes what is left of a run's containers. @param {string} directory the run's */
+export async function removeContainers(directory) {
+  if (!existsSync(join(directory, MARK))) return;
+  const run = unstoppable();
+  const found = await runCommand(run, 'docker', ['ps', '--all', '--quiet', '--filter', `label=${labelOf(directory)}`], {
+    timeoutMs: REMOVE_MS,
+  });
+  const ids = found.stdout.split('\n').filter(Boolean);
+  if (ids.length > 0) await runCommand(run, 'docker', ['rm', '--force', '--volumes', ...ids], { timeoutMs: REMOVE_MS });
 }
 
 /**

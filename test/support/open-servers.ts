@@ -3,6 +3,7 @@ import { type Broker, createBroker } from '@pipeline/broker';
 import { mailboxQueues } from '@pipeline/contracts';
 import { createLogger } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
+import { eventually } from './eventually.ts';
 import { createTestServersWithTopology, type TestServers } from './servers.ts';
 
 export interface Arrived {
@@ -40,6 +41,7 @@ export async function openServers(partitions = 2): Promise<OpenServers> {
         delivery.ack();
       },
     });
+  await eventually('a connection to RabbitMQ', () => broker.problem() === null);
   return {
     ...servers,
     partitions,

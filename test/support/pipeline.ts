@@ -1,6 +1,7 @@
 // The whole pipeline as four processes between two simulators, for end-to-end and fault tests.
 import { createServer } from 'node:net';
 import { type BridgeSimulator, startBridgeSimulator } from '../simulators/bridge/start-bridge-simulator.ts';
+import type { SettingsPatch } from '../simulators/wecom/platform/settings.ts';
 import { startWecomSimulator, type WecomSimulator } from '../simulators/wecom/start-wecom-simulator.ts';
 import { eventually } from './eventually.ts';
 import { createTestServersWithTopology, type TestServers } from './servers.ts';
@@ -29,14 +30,22 @@ export interface Pipeline {
   stop(): Promise<void>;
 }
 
+export interface PipelineOptions {
+  env?: Record<string, string>;
+  partitions?: number;
+  /** What the simulated platform does otherwise than by default. */
+  wecomSettings?: SettingsPatch;
+  /** Runs before the first service: what stood in the account before its first start ever. */
+  prepare?(wecom: WecomSimulator): void;
+}
+
 /** Starts everything and waits until all four services are ready. */
-export async function startPipeline(
-  options: { env?: Record<string, string>; partitions?: number } = {},
-): Promise<Pipeline> {
+export async function startPipeline(options: PipelineOptions = {}): Promise<Pipeline> {
   const partitions = options.partitions ?? 24;
   const servers = await createTestServersWithTopology(partitions);
-  const wecom = await startWecomSimulator();
+  const wecom = await startWecomSimulator({ settings: options.wecomSettings ?? {} });
   const bridge = await startBridgeSimulator();
+  options.prepare?.(wecom);
   const ports = await freePorts(SERVICE_NAMES.length);
   const portOf = (name: ServiceName) => ports[SERVICE_NAMES.indexOf(name)] ?? 0;
   const environment = {

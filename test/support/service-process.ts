@@ -6,6 +6,7 @@ import { eventually } from './eventually.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
+const COMPILE_CACHE = `${ROOT}/.local/compile-cache`;
 const KEPT_LOG_LINES = 2_000;
 
 export type ServiceName = 'ingest' | 'binder' | 'router' | 'sender';
@@ -14,7 +15,8 @@ export interface ServiceProcess {
   name: ServiceName;
   url: string;
   pid(): number;
-  start(): Promise<void>;
+  /** @param changes to the environment, for this start only */
+  start(changes?: Record<string, string>): Promise<void>;
   ready(withinMs?: number): Promise<void>;
   /** Sends a signal and waits for the end. @returns exit code or signal */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
@@ -41,10 +43,17 @@ export function serviceProcess(name: ServiceName, port: number, environment: Rec
     pid: () => child?.pid ?? -1,
     isRunning,
     logs: () => [...lines],
-    async start() {
+    async start(changes = {}) {
       child = spawn(process.execPath, [`services/${name}/src/main.ts`], {
         cwd: ROOT,
-        env: { PATH: process.env.PATH, ...environment, [`${name.toUpperCase()}_PORT`]: String(port) },
+        env: {
+          PATH: process.env.PATH,
+          // Four processes of the same sources are started for every file: what was compiled once needn't be again.
+          NODE_COMPILE_CACHE: COMPILE_CACHE,
+          ...environment,
+          ...changes,
+          [`${name.toUpperCase()}_PORT`]: String(port),
+        },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       child.stdout?.on('data', keep);

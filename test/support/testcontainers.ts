@@ -3,19 +3,22 @@
 import { MongoDBContainer } from '@testcontainers/mongodb';
 import { RabbitMQContainer } from '@testcontainers/rabbitmq';
 
-const [rabbitmqImage = '', mongodbImage = ''] = process.argv.slice(2);
+const [rabbitmqImage = '', mongodbImage = '', label = ''] = process.argv.slice(2);
+const labels = { [label]: 'true' }; // by which the run removes what a kill leaves
 const PLUGINS = '[rabbitmq_management,rabbitmq_prometheus,rabbitmq_consistent_hash_exchange].\n';
 const MANAGEMENT_PORT = 15_672;
 const START_MS = 150_000;
 
-// Whoever waits for us is gone once stdin closes; containers that are on their way then still have to be removed.
-const closed = new Promise<void>((resolve) => process.stdin.once('end', resolve).once('error', resolve).resume());
+const closed = new Promise<void>((resolve) => {
+  process.stdin.once('end', resolve).once('error', resolve).resume();
+});
 
 const rabbitmqStarting = new RabbitMQContainer(rabbitmqImage)
   .withCopyContentToContainer([{ content: PLUGINS, target: '/etc/rabbitmq/enabled_plugins' }])
+  .withLabels(labels)
   .withStartupTimeout(START_MS)
   .start();
-const mongodbStarting = new MongoDBContainer(mongodbImage).withStartupTimeout(START_MS).start();
+const mongodbStarting = new MongoDBContainer(mongodbImage).withLabels(labels).withStartupTimeout(START_MS).start();
 const started = await Promise.allSettled([rabbitmqStarting, mongodbStarting]);
 
 try {

@@ -18,3 +18,9 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 export function backoffMs(attempt: number, firstMs: number, maxMs: number): number {
   return Math.min(maxMs, firstMs * 2 ** Math.min(attempt, 30));
 }
+
+/** Resolves when `work` is done, but after `ms` at the latest; the work isn't ended by that. Leaves no timer behind. */
+export async function waitAtMost(ms: number, work: Promise<unknown>): Promise<void> {
+  const done = new AbortController();
+  await Promise.race([work, sleep(ms, done.signal)]).finally(() => done.abort());
+}

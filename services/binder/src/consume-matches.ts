@@ -12,6 +12,7 @@ import {
   type Metrics,
   RetryableError,
   sleep,
+  waitAtMost,
 } from '@pipeline/runtime';
 import type { Store } from '@pipeline/store';
 import type { MatchHandler } from './handle-binding-matched.ts';
@@ -136,7 +137,7 @@ export function createMatchConsumer(deps: {
     async stop() {
       stopping.abort();
       consumer?.pause();
-      await Promise.race([underWay, sleep(DRAIN_MS)]);
+      await waitAtMost(DRAIN_MS, underWay);
       await consumer?.close();
     },
     problem: () => (consumer?.isOpen() ? null : `not subscribed to ${BINDER_QUEUE}`),

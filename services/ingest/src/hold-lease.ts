@@ -1,11 +1,12 @@
 // ingest: one puller per KF account. Two at once would do no harm, only double the work and WeCom's quota.
-import { errorFields, type Logger, sleep } from '@pipeline/runtime';
+import { errorFields, type Logger, sleep, waitAtMost } from '@pipeline/runtime';
 import type { Store } from '@pipeline/store';
 
 // A killed puller's account rests for this long at most, so it is short; a lease lost by a hiccup comes back by itself.
 const LEASE_MS = 5_000;
 const RENEW_MS = 1_500;
 const RETRY_MS = 1_000;
+const RELEASE_MS = 1_000;
 
 export interface LeaseHolder {
   start(): void;
@@ -51,10 +52,10 @@ export function createLeaseHolder(deps: {
     isHeld,
     async stop() {
       stopping.abort();
-      await keeping;
       heldUntil = Number.NEGATIVE_INFINITY;
-      // Whoever waits for it would get it by and by; releasing only saves that time.
-      await leases.release(name, owner).catch(() => {});
+      // Whoever waits for it would get it by and by; releasing only saves that time, so it may take little.
+      const release = keeping.then(() => leases.release(name, owner)).catch(() => {});
+      await waitAtMost(RELEASE_MS, release);
     },
   };
 }

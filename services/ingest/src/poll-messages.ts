@@ -1,5 +1,13 @@
 // WeCom ─▶ ingest: the polling consumer of one KF account. The cursor moves only once its page is on the broker.
-import { errorCode, errorFields, type Logger, type Metrics, RetryableError, sleep } from '@pipeline/runtime';
+import {
+  errorCode,
+  errorFields,
+  type Logger,
+  type Metrics,
+  RetryableError,
+  sleep,
+  waitAtMost,
+} from '@pipeline/runtime';
 import type { Store } from '@pipeline/store';
 import type { WecomClient } from '@pipeline/wecom';
 import type { LeaseHolder } from './hold-lease.ts';
@@ -120,6 +128,7 @@ export function createPoller(deps: {
     const { errcode, retryAfterMs, isBarred, hint } = refusal;
     logger[hint ? 'error' : 'warn']({ ...errorFields(error), openKfId, errcode }, 'poll.refused');
     problem = hint;
+    state = `waiting after ${errorCode(error)}`;
     return isBarred ? { kind: 'barred' } : { kind: 'refused', retryAfterMs };
   };
 
@@ -165,9 +174,9 @@ export function createPoller(deps: {
     },
     async stop() {
       stopping.abort();
-      await Promise.race([polling, sleep(FINISH_PAGE_MS)]);
+      await waitAtMost(FINISH_PAGE_MS, polling);
       abandoning.abort();
-      await Promise.race([polling, sleep(ABANDON_PAGE_MS)]);
+      await waitAtMost(ABANDON_PAGE_MS, polling);
     },
     ring(token) {
       isRung = true;

@@ -2,7 +2,14 @@
 import { hostname } from 'node:os';
 import { type Broker, createBroker } from '@pipeline/broker';
 import { BINDER_QUEUE, exchanges } from '@pipeline/contracts';
-import { createHealth, createHttpServer, createMetrics, type Logger, type Service } from '@pipeline/runtime';
+import {
+  createHealth,
+  createHttpServer,
+  createMetrics,
+  type Logger,
+  type Service,
+  waitAtMost,
+} from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
 import { createWecomClient } from '@pipeline/wecom';
 import { createClaimCode } from './claim-code.ts';
@@ -11,6 +18,8 @@ import { createLeaseHolder } from './hold-lease.ts';
 import { createPoller, createPollMetrics, type Poller } from './poll-messages.ts';
 import { createPublishItem } from './publish-item.ts';
 import { createPublishPage } from './publish-page.ts';
+
+const CLOSE_MS = 1_000;
 
 export function createIngest(config: IngestConfig, logger: Logger): Service {
   const health = createHealth();
@@ -64,7 +73,8 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
       secret: config.IT0_WECOM_KF_SECRET,
       timeoutMs: config.WECOM_TIMEOUT_MS,
     });
-    opened.push(wecom.close);
+    // It waits for the calls under way, which may take longer than a stop may.
+    opened.push(() => waitAtMost(CLOSE_MS, wecom.close()));
     const publishPage = createPublishPage({
       publishItem: createPublishItem({ publisher: myBroker, claimCode: createClaimCode(myStore) }),
       deadLetters: myStore.deadLetters,

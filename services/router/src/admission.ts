@@ -12,7 +12,8 @@ export type Verdict =
 
 /**
  * Judges one ordinary message against the conversation as it stands.
- * The rate window runs over WeCom's send_time, so that a backlog after an outage isn't punished.
+ * The rate window runs over WeCom's send_time, so that a backlog after an outage isn't punished, nor one replayed
+ * message for what was sent long after it.
  */
 export function judge(
   item: CustomerItem,
@@ -22,7 +23,7 @@ export function judge(
   if (item.msgtype !== 'text' || item.text === null) return { kind: 'refused', text: 'unsupported' };
   const text = item.text.trim();
   if (text === '') return { kind: 'ignored' };
-  const inWindow = conversation.accepted.filter((sendTime) => sendTime > item.sendTime - RATE_WINDOW_S);
+  const inWindow = conversation.accepted.filter((sendTime) => Math.abs(item.sendTime - sendTime) < RATE_WINDOW_S);
   if (inWindow.length >= settings.rateLimitPerMinute) return { kind: 'refused', text: 'rateLimited' };
   const ahead = conversation.waiting + (conversation.turn ? 1 : 0);
   if (ahead >= settings.queueMaxDepth) return { kind: 'refused', text: 'queueFull' };

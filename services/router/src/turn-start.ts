@@ -1,6 +1,44 @@
-// What a user is told when their message's turn has come and there is nobody to take it.
+// The next message's turn has come: its task, or what the user is told when there is nobody to take it.
+import { taskStartedWrite } from '@pipeline/store';
 import { render, type TextKey } from '@pipeline/texts';
+import type { ConversationDraft } from './conversation-draft.ts';
 import type { Destination } from './conversation-state.ts';
+
+/** Starts the turn of the first message in the line, with the binding and the instance as they are now. */
+export function startTurn(draft: ConversationDraft, destination: Destination) {
+  const { now, userKey, settings } = draft;
+  const [head, ...rest] = draft.state.entries;
+  if (draft.state.turn || head?.status !== 'accepted') return;
+  const { msgId } = head;
+  const reply = replyInsteadOfTurn(destination);
+  const { instance } = destination;
+  if (reply || !instance) {
+    draft.patch({ entries: rest });
+    if (reply) draft.say(msgId, reply.key, 'answer', reply.content);
+    return;
+  }
+  const copied = {
+    instanceId: instance.id,
+    instanceName: instance.name,
+    serverHost: instance.serverHost,
+    hostPort: instance.hostPort,
+  };
+  draft.patch({
+    entries: rest,
+    turn: {
+      ...copied,
+      msgId,
+      prompt: head.text,
+      phase: 'dispatching',
+      attempt: 1,
+      dispatchedAt: now,
+      remindAt: now + settings.thinkingReminderMs,
+      deadline: null,
+    },
+  });
+  draft.sides.push(taskStartedWrite({ userKey, msgId, ...copied, startedAt: now }));
+  draft.say(msgId, 'thinking', 'courtesy', render('thinking'));
+}
 
 /** The reply that ends the turn before it began, or null if the instance can be called. */
 export function replyInsteadOfTurn({ isBound, instance }: Destination): { key: TextKey; content: string } | null {

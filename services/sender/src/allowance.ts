@@ -5,6 +5,9 @@ import type { Allowance, LedgerSettings } from './ledger-state.ts';
 const DOUBT_MS = 1_000 + 2_000;
 const KEPT_BEGUN = 16;
 
+const isAfter = (begunAt: number, sendTime: number | null): boolean =>
+  sendTime !== null && begunAt > sendTime * 1000 + DOUBT_MS;
+
 /** Sends left now: none once the window after the last customer message has passed. */
 export function remainingAt(allowance: Allowance, now: number, settings: LedgerSettings): number {
   if (allowance.sendTime === null || now - allowance.sendTime * 1000 >= settings.windowMs) return 0;
@@ -14,7 +17,7 @@ export function remainingAt(allowance: Allowance, now: number, settings: LedgerS
 /** A customer message opens a new allowance, less what we know to have begun after it. */
 export function renew(allowance: Allowance, sendTime: number, settings: LedgerSettings): Allowance {
   if (allowance.sendTime !== null && sendTime < allowance.sendTime) return allowance;
-  const begunAfter = allowance.begun.filter((begunAt) => begunAt > sendTime * 1000 + DOUBT_MS).length;
+  const begunAfter = allowance.begun.filter((begunAt) => isAfter(begunAt, sendTime)).length;
   return {
     ...allowance,
     sendTime,
@@ -32,6 +35,12 @@ export function spend(allowance: Allowance, now: number): Allowance {
   };
 }
 
+/** WeCom accepted a try that began after a renewal, the send's first try before it: only the new allowance paid for it. */
+export function spendRetried(allowance: Allowance, begunAt: number, startedAt: number): Allowance {
+  const isCounted = isAfter(begunAt, allowance.sendTime) || !isAfter(startedAt, allowance.sendTime);
+  return isCounted || startedAt === begunAt ? allowance : spend(allowance, startedAt);
+}
+
 /** WeCom refused that send: it cost nothing. `isExhausted`: and says that nothing is left of what it was begun under. */
 export function refund(
   allowance: Allowance,
@@ -40,7 +49,8 @@ export function refund(
   settings: LedgerSettings,
 ): Allowance {
   const isSameAllowance = begun.renewals === allowance.renewals;
-  const remaining = isSameAllowance ? allowance.remaining + 1 : allowance.remaining;
+  const isCounted = isSameAllowance || isAfter(begun.at, allowance.sendTime);
+  const remaining = isCounted ? allowance.remaining + 1 : allowance.remaining;
   const index = allowance.begun.indexOf(begun.at);
   return {
     ...allowance,

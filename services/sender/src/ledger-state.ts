@@ -13,6 +13,10 @@ export interface QueuedText {
   next: number;
   /** Generation of that part: a new one means a new msgid. */
   generation: number;
+  /** Tries under that msgid in an earlier attempt, when one of them had no answer; else 0. */
+  triesBefore: number;
+  /** msgids in a row that WeCom said it had, though nothing was sent under them. */
+  burned: number;
   /** The text itself if it is a single part: saves a read. */
   inline: string | null;
   /** Since when it waits for the user's next message, epoch ms; null while it doesn't. */

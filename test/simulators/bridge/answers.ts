@@ -16,14 +16,28 @@ const SENTENCES = [
 /** Exactly `bytes` of UTF-8 in numbered paragraphs: a reader sees at once whether one is missing or double. */
 export function longAnswer(bytes: number): string {
   const parts: string[] = [];
-  let size = 0;
-  for (let number = 1; size < bytes; number += 1) {
-    const sentences = SENTENCES.map((_, index) => SENTENCES[(number + index) % SENTENCES.length]).join('');
-    const paragraph = `【第 ${String(number).padStart(4, '0')} 段】${sentences}\n\n`;
-    const length = Buffer.byteLength(paragraph);
-    if (size + length > bytes) break;
-    parts.push(paragraph);
-    size += length;
+  let left = bytes;
+  for (let number = 1; left > 0; number += 1) {
+    const part = cut(paragraph(number), left);
+    parts.push(part);
+    left -= Buffer.byteLength(part);
+    // Less than a character is left over.
+    if (left < 3) {
+      parts.push('.'.repeat(left));
+      left = 0;
+    }
   }
-  return parts.join('') + '.'.repeat(bytes - size);
+  return parts.join('');
+}
+
+function paragraph(number: number): string {
+  const sentences = SENTENCES.map((_, index) => SENTENCES[(number + index) % SENTENCES.length]).join('');
+  return `【第 ${String(number).padStart(4, '0')} 段】${sentences}\n\n`;
+}
+
+function cut(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text);
+  let end = Math.min(maxBytes, bytes.length);
+  while (end > 0 && end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
 }

@@ -124,7 +124,7 @@ describe('a task', () => {
 
 describe('a prompt command', () => {
   it('asks for long answers of an exact size', async () => {
-    expect(Buffer.byteLength(longAnswer(6000))).toBe(6000);
+    for (let bytes = 0; bytes < 2500; bytes += 1) expect(Buffer.byteLength(longAnswer(bytes))).toBe(bytes);
     await post(taskBody('m1', '长文'));
     await post(taskBody('m2', 'long 9001'));
     await eventually(() => expect(callbacks).toHaveLength(2));

@@ -17,6 +17,8 @@ export function chatView(world: World, control: Control, wanted: readonly string
   const keyOf = ({ openKfId, externalUserId }: Chosen) => `${openKfId}:${externalUserId}`;
   const chosen =
     wanted.length === 0 ? recent.slice(0, limit) : all.filter((customer) => wanted.includes(keyOf(customer)));
+  // Side by side in the order in which they first wrote.
+  chosen.sort((a, b) => (a.messageIndexes[0] ?? 0) - (b.messageIndexes[0] ?? 0));
   const chosenKeys = new Set(chosen.map(keyOf));
   return {
     lastEventSeq: world.journal.lastEventSeq(),

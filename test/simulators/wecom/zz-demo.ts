@@ -20,10 +20,10 @@ const s = await startWecomSimulator({
 });
 const api = createWecomApi(s);
 let cursor = '';
-let stop = false;
+let stop = false; let beat = Date.now(); let lastAnswer: unknown; let reported = false; setInterval(() => { if (!stop && !reported && Date.now() - beat > 3000) { reported = true; process.stdout.write('STUCK ' + JSON.stringify(lastAnswer) + JSON.stringify(s.control.calls()) + process.getActiveResourcesInfo().join() + '\n'); } }, 500).unref();
 (async () => {
   while (!stop) {
-    const p = await api.sync({ cursor }).catch((e) => { process.stdout.write(String(e.stack)); return undefined; });
+    beat = Date.now(); const p = await api.sync({ cursor }).catch((e) => { process.stdout.write(String(e.stack)); return undefined; });
     if (!p?.next_cursor) process.stdout.write(JSON.stringify(p)+"\n"); if (p?.next_cursor) {
       cursor = p.next_cursor;
       for (const it of p.msg_list) {
@@ -50,7 +50,7 @@ let stop = false;
         })();
       }
     }
-    await wait(200);
+    lastAnswer = p?.errcode ?? p; await wait(200);
   }
 })();
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });

@@ -1,0 +1,253 @@
+// The mailbox as its users see it: order, exactly once, and nobody held up by somebody else's trouble.
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { createManagementApi } from '@pipeline/broker';
+import { exchanges } from '@pipeline/contracts';
+import { eventually } from '../../../test/support/eventually.ts';
+import { oneTo, openRig, type Replica, type Rig, userNames } from './rig.ts';
+
+let rig: Rig;
+let replicas: Replica[] = [];
+
+beforeAll(async () => {
+  rig = await openRig(2);
+}, 30_000);
+afterEach(async () => {
+  await Promise.all(replicas.map((replica) => replica.stop()));
+  replicas = [];
+}, 20_000);
+afterAll(() => rig?.drop(), 20_000);
+
+const start = async (options?: Parameters<Rig['startReplica']>[0]) => {
+  const replica = await rig.startReplica(options);
+  replicas.push(replica);
+  return replica;
+};
+
+const strings = (count: number) => oneTo(count).map(String);
+
+test('200 users get 50 events each, in order and once, although a fifth of them comes twice', async () => {
+  await start();
+  const users = userNames(200, 'many');
+  await Promise.all(
+    users.map(async (user, index) => {
+      for (const n of oneTo(50)) {
+        await rig.send(user, { n, sendTime: n });
+        if ((n + index) % 5 === 0) await rig.send(user, { n, sendTime: n });
+      }
+    }),
+  );
+  await Promise.all(users.map((user) => rig.passesOn(user, strings(50), 20_000)));
+  const found = await rig.states.load(users);
+  for (const user of users) expect(found.get(user)?.state.numbers).toEqual(oneTo(50));
+}, 40_000);
+
+test('an event that comes again after 150 others is still known, with a send time or without', async () => {
+  await start();
+  const [plain, timed] = ['wk1:again-plain', 'wk1:again-timed'];
+  for (const n of oneTo(150)) await rig.send(plain, { n });
+  for (const n of oneTo(150)) await rig.send(timed, { n, sendTime: 1_000 + n });
+  for (const n of [1, 50, 149, 151]) await rig.send(plain, { n });
+  for (const n of [1, 50, 149, 151]) await rig.send(timed, { n, sendTime: 1_000 + n });
+  await rig.passesOn(plain, strings(151));
+  await rig.passesOn(timed, strings(151));
+  expect((await rig.stateOf(plain))?.numbers).toEqual(oneTo(151));
+  expect((await rig.stateOf(timed))?.numbers).toEqual(oneTo(151));
+}, 20_000);
+
+test('an event whose save is lost is not taken for applied, although its batch was longer than the memory for ids', async () => {
+  const user = 'wk1:long-batch';
+  for (const n of oneTo(70)) await rig.send(user, { n });
+  const first = await start();
+  await rig.passesOn(user, strings(70));
+  await first.stop();
+  // One batch of 130: the ids that the document can't keep are written before the document is.
+  for (const n of oneTo(200).slice(70)) await rig.send(user, { n });
+  const second = await start({
+    faultPoint: async (point) => {
+      if (point === 'sides-saved') await new Promise(() => {}); // this process never gets to save
+    },
+  });
+  await eventually('ids have been written', async () => (await rig.store.processedIds.known([`router:${user}:${user}:1`])).size === 1);
+  await second.broker.close();
+  await second.store.close();
+  await start();
+  await rig.passesOn(user, strings(200));
+}, 20_000);
+
+test('a document that somebody else has saved is read again and the event reduced again', async () => {
+  await start();
+  const user = 'wk1:stale';
+  await rig.send(user, { n: 1 });
+  await rig.passesOn(user, ['1']);
+  await eventually('the effect is removed', async () => (await rig.states.load([user])).get(user)?.effects.length === 0);
+  const [stored] = [...(await rig.states.load([user])).values()];
+  if (!stored) throw new Error('no document');
+  const bumped = { ...stored, version: stored.version + 1, state: { ...stored.state, numbers: [1, 100] } };
+  expect(await rig.states.saveAll([bumped])).toEqual(['saved']);
+  await Promise.all([2, 3].map((n) => rig.send(user, { n })));
+  await rig.passesOn(user, ['1', '2', '3']);
+  expect((await rig.stateOf(user))?.numbers).toEqual([1, 100, 2, 3]);
+}, 20_000);
+
+test('a queue that refuses effects holds no delivery, and lets the effects pass in order once it has room', async () => {
+  await start();
+  const api = createManagementApi(rig.managementUrl);
+  const policy = `/policies/${rig.vhost}/full`;
+  const definition = { 'max-length': 1, overflow: 'reject-publish' };
+  const users = userNames(10, 'refused');
+  let isRefusing = true;
+  await replicas[0]?.stop();
+  const real = await start({
+    edges: {
+      async runEffect(userKey, { id, what }) {
+        if (isRefusing && userKey !== 'wk1:unrefused') throw new Error('refused');
+        await rig.broker.publish(exchanges.senderMailboxes, userKey, {
+          type: 'toy.effect',
+          messageId: id,
+          correlationId: id,
+          body: { what },
+        });
+      },
+    },
+  });
+  expect([policy, definition, api]).toBeDefined();
+  await Promise.all(
+    users.map(async (user) => {
+      for (const n of oneTo(20)) await rig.send(user, { n });
+    }),
+  );
+  await rig.send('wk1:unrefused', { n: 1 });
+  await rig.passesOn('wk1:unrefused', ['1']);
+  await eventually('every event is applied', async () => {
+    const found = await rig.states.load(users);
+    return users.every((user) => found.get(user)?.state.numbers.length === 20);
+  });
+  for (const user of users) expect(rig.recorded.get(user)).toBeUndefined();
+  // Everything was acked although nothing could be passed on: nothing comes again.
+  await real.stop();
+  expect(await rig.leftInQueues()).toEqual([]);
+  isRefusing = false;
+  await start();
+  await Promise.all(users.map((user) => rig.passesOn(user, strings(20))));
+}, 30_000);
+
+test('an event on which the reducer throws is parked after 5 attempts, and its neighbours pass', async () => {
+  await start();
+  const user = 'wk1:poison';
+  await rig.send(user, { n: 1 });
+  await rig.send(user, { n: 2, fault: 'throws' });
+  await rig.send(user, { n: 3 });
+  await Promise.all(oneTo(20).map((n) => rig.send('wk1:neighbour', { n })));
+  await rig.passesOn('wk1:neighbour', strings(20), 3_000);
+  await rig.passesOn(user, ['1', '3']);
+  const letters = (await rig.store.deadLetters.list('router', 100)).filter(({ origin }) => origin.userKey === user);
+  expect(letters).toMatchObject([{ attempts: 5, origin: { messageId: `${user}:2`, type: 'toy.number' } }]);
+}, 20_000);
+
+test('an event whose save the database refuses is parked alone', async () => {
+  await start();
+  const user = 'wk1:unsavable';
+  await Promise.all([
+    ...oneTo(3).map((n) => rig.send(user, n === 2 ? { n, fault: 'unsavable' } : { n })),
+    ...oneTo(20).map((n) => rig.send('wk1:savable', { n })),
+  ]);
+  await rig.passesOn('wk1:savable', strings(20));
+  await rig.passesOn(user, ['1', '3']);
+  expect((await rig.stateOf(user))?.numbers).toEqual([1, 3]);
+}, 20_000);
+
+test('a wake on which the reducer throws is not parked, and is put off instead of spinning', async () => {
+  await start();
+  const user = 'wk1:bad-wake';
+  await rig.send(user, { n: 1, dueInMs: 20, fault: 'throws-on-wake' });
+  await eventually(
+    'the wake is put off',
+    async () => ((await rig.states.load([user])).get(user)?.wakeAt ?? 0) > rig.store.now() + 300_000,
+  );
+  await rig.send(user, { n: 2 });
+  await rig.passesOn(user, ['1', '2']);
+  expect((await rig.states.load([user])).get(user)?.wakeAt).toBeGreaterThan(rig.store.now() + 300_000);
+  expect((await rig.store.deadLetters.list('router', 100)).filter(({ origin }) => origin.userKey === user)).toEqual([]);
+}, 20_000);
+
+test('timers fire when they are due, and not before', async () => {
+  await start();
+  const user = 'wk1:timer';
+  const startedAt = performance.now();
+  await rig.send(user, { n: 1, dueInMs: 300 });
+  await rig.passesOn(user, ['1', 'due:1']);
+  const took = performance.now() - startedAt;
+  expect(took).toBeGreaterThan(295);
+  expect(took).toBeLessThan(1_000);
+  await eventually('nothing is due', async () => (await rig.states.load([user])).get(user)?.wakeAt === null);
+}, 20_000);
+
+test('the sweep wakes whoever is overdue and in nobody’s memory', async () => {
+  const first = await start();
+  const user = 'wk1:swept';
+  await rig.send(user, { n: 1, dueInMs: 300 });
+  await rig.passesOn(user, ['1']);
+  await eventually('the effect is removed', async () => (await rig.states.load([user])).get(user)?.effects.length === 0);
+  await first.stop();
+  await start();
+  await rig.passesOn(user, ['1', 'due:1']);
+}, 20_000);
+
+test('effects of an event born in the process are published after its crash, although nothing is redelivered', async () => {
+  const user = 'wk1:half-done';
+  const first = await start({
+    edges: {
+      async runEffect(userKey, { id: messageId, what }) {
+        if (what.startsWith('due')) await new Promise(() => {}); // it never gets to publish
+        const message = { type: 'toy.effect', messageId, correlationId: messageId, body: { what } };
+        await rig.broker.publish(exchanges.senderMailboxes, userKey, message);
+      },
+    },
+  });
+  await rig.send(user, { n: 1, dueInMs: 300 });
+  await eventually('the due time is taken', async () => (await rig.stateOf(user))?.due.length === 0);
+  await first.broker.close();
+  await first.store.close();
+  await start();
+  await rig.passesOn(user, ['1', 'due:1']);
+}, 20_000);
+
+test('stop ends what has begun and leaves nothing half done', async () => {
+  const first = await start();
+  const users = userNames(50, 'drained');
+  const sending = Promise.all(
+    users.map(async (user) => {
+      for (const n of oneTo(20)) await rig.send(user, { n });
+    }),
+  );
+  await eventually('some are handled', () => users.some((user) => (rig.recorded.get(user)?.length ?? 0) > 3));
+  const stoppingAt = performance.now();
+  await first.stop();
+  expect(performance.now() - stoppingAt).toBeLessThan(3_000);
+  const found = await rig.states.load(users);
+  for (const user of users) {
+    const numbers = found.get(user)?.state.numbers ?? [];
+    expect(numbers).toEqual(oneTo(numbers.length));
+    expect(found.get(user)?.effects ?? []).toEqual([]);
+    expect(rig.recorded.get(user) ?? []).toEqual(numbers.map(String)); // once: no repeats
+  }
+  await start();
+  await sending;
+  await Promise.all(users.map((user) => rig.passesOn(user, strings(20))));
+  for (const user of users) expect(rig.recorded.get(user)).toEqual(strings(20));
+}, 20_000);
+
+test('an event that can’t be read is kept and acked, also if it has no id', async () => {
+  const replica = await start();
+  for (const n of [1, 2])
+    await rig.broker.publish(exchanges.routerMailboxes, 'wk1:unreadable', {
+      type: 'who.knows',
+      messageId: '',
+      correlationId: '',
+      body: { n },
+    });
+  const kept = async () => (await rig.store.deadLetters.list('router', 100)).filter(({ origin }) => origin.type === 'who.knows');
+  await eventually('both are kept', async () => (await kept()).length === 2);
+  await replica.stop();
+  expect(await rig.leftInQueues()).toEqual([]);
+}, 20_000);

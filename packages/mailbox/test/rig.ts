@@ -1,0 +1,158 @@
+// Servers, toy replicas in this process, and a record of every effect that was published.
+import { type Broker, createBroker } from '@pipeline/broker';
+import { exchanges, mailboxQueues } from '@pipeline/contracts';
+import { createLogger, createMetrics } from '@pipeline/runtime';
+import { type ActorCollection, openStore, type Store } from '@pipeline/store';
+import { eventually } from '../../../test/support/eventually.ts';
+import { createTestServersWithTopology, type TestServers } from '../../../test/support/servers.ts';
+import { createMailbox, type Edges, type Mailbox } from '../src/index.ts';
+import { type ToyCall, type ToyEffect, type ToyEvent, type ToyNumber, type ToyState, toyBehaviour, toyEdges } from './toy.ts';
+
+export interface Replica {
+  mailbox: Mailbox;
+  store: Store;
+  broker: Broker;
+  /** Drains and closes everything. */
+  stop(): Promise<void>;
+}
+
+export interface ReplicaOptions {
+  name?: string;
+  mongoUri?: string;
+  edges?: Partial<Edges<ToyEvent, ToyEffect, ToyCall, never>>;
+  faultPoint?: (point: string) => Promise<void> | void;
+}
+
+export interface Rig extends TestServers {
+  partitions: number;
+  store: Store;
+  broker: Broker;
+  states: ActorCollection<ToyState>;
+  /** What was passed on for each user, in order of arrival, repeats included. */
+  recorded: Map<string, string[]>;
+  startReplica(options?: ReplicaOptions): Promise<Replica>;
+  send(user: string, body: Partial<ToyNumber> & { n: number }, messageId?: string): Promise<void>;
+  stateOf(user: string): Promise<ToyState | undefined>;
+  /** Waits until a user's effects, repeats left out, are these. */
+  passesOn(user: string, wanted: string[], withinMs?: number): Promise<void>;
+  /** Messages that nobody has acked, once no replica runs any more. */
+  leftInQueues(): Promise<string[]>;
+}
+
+const logger = createLogger({ service: 'toy', level: process.env.TEST_LOG_LEVEL ?? 'silent' });
+
+export async function openRig(partitions = 2): Promise<Rig> {
+  const servers = await createTestServersWithTopology(partitions);
+  const store = await openStore({ uri: servers.mongoUri, logger });
+  const broker = await createBroker({ url: servers.amqpUrl, name: 'rig', logger });
+  const recorded = new Map<string, string[]>();
+  const replicas = new Set<Replica>();
+  for (const queue of mailboxQueues('sender', partitions))
+    broker.consume({
+      queue,
+      prefetch: 500,
+      consumerTag: `recorder ${queue}`,
+      onDelivery(delivery) {
+        const { what } = JSON.parse(delivery.content.toString()) as { what: string };
+        const list = recorded.get(delivery.routingKey) ?? [];
+        recorded.set(delivery.routingKey, list);
+        list.push(what);
+        delivery.ack();
+      },
+    });
+  await eventually('the rig is connected', () => broker.problem() === null);
+  const states = store.actors<ToyState>('conversations');
+
+  return {
+    ...servers,
+    partitions,
+    store,
+    broker,
+    states,
+    recorded,
+    async startReplica({ name = 'toy', mongoUri = servers.mongoUri, edges, faultPoint } = {}) {
+      const ownStore = await openStore({ uri: mongoUri, logger });
+      const ownBroker = await createBroker({ url: servers.amqpUrl, name, logger });
+      const mailbox = createMailbox({
+        service: 'router',
+        replica: name,
+        partitions,
+        prefetch: 200,
+        broker: ownBroker,
+        store: ownStore,
+        behaviour: toyBehaviour,
+        edges: toyEdges(ownBroker, edges),
+        logger,
+        metrics: createMetrics('toy'),
+        ...(faultPoint ? { faultPoint } : {}),
+      });
+      mailbox.start();
+      const replica: Replica = {
+        mailbox,
+        store: ownStore,
+        broker: ownBroker,
+        async stop() {
+          if (!replicas.delete(replica)) return;
+          await mailbox.stop();
+          await ownBroker.close();
+          await ownStore.close();
+        },
+      };
+      replicas.add(replica);
+      await eventually(`${name} is subscribed`, () => mailbox.problem() === null);
+      return replica;
+    },
+    send: (user, body, messageId = `${user}:${body.n}`) =>
+      broker.publish(exchanges.routerMailboxes, user, { type: 'toy.number', messageId, correlationId: messageId, body }),
+    stateOf: async (user) => (await states.load([user])).get(user)?.state,
+    async passesOn(user, wanted, withinMs = 10_000) {
+      let got: string[] = [];
+      await eventually(
+        `${user} passes on ${wanted.join(' ')}`,
+        () => {
+          got = [...new Set(recorded.get(user))];
+          return got.length >= wanted.length;
+        },
+        { withinMs },
+      ).catch((error: Error) => {
+        throw new Error(`${error.message}; got ${got.join(' ')}`);
+      });
+      if (got.join(' ') !== wanted.join(' ')) throw new Error(`${user} passed on ${got.join(' ')}, not ${wanted.join(' ')}`);
+    },
+    async leftInQueues() {
+      const left: string[] = [];
+      let ends = 0;
+      const consumers = mailboxQueues('router', partitions).map((queue) =>
+        broker.consume({
+          queue,
+          prefetch: 500,
+          consumerTag: `leftovers ${queue}`,
+          onDelivery({ type, messageId, ack }) {
+            if (type === 'toy.end') ends++;
+            else left.push(messageId);
+            ack();
+          },
+        }),
+      );
+      // Behind an end in every partition nothing can stand that was there before.
+      const spread = Array.from({ length: 40 * partitions }, (_, index) => `end-${index}`);
+      const end = { type: 'toy.end', messageId: 'end', correlationId: 'end', body: {} };
+      await Promise.all(spread.map((key) => broker.publish(exchanges.routerMailboxes, key, end)));
+      await eventually('every end has come', () => ends >= spread.length);
+      await Promise.all(consumers.map((consumer) => consumer.close()));
+      return left;
+    },
+    async drop() {
+      await Promise.all([...replicas].map((replica) => replica.stop()));
+      await broker.close();
+      await store.close();
+      await servers.drop();
+    },
+  };
+}
+
+/** `wk1:<name>`: the users' keys as the real services have them. */
+export const userNames = (count: number, prefix = 'user') =>
+  Array.from({ length: count }, (_, index) => `wk1:${prefix}-${index}`);
+
+export const oneTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);

@@ -1,0 +1,36 @@
+// Starts, kills and stops toy processes.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { ToyProcessOptions } from './toy-process.ts';
+
+export interface ToyChild {
+  /** Resolves with exit code or signal. */
+  ended: Promise<number | NodeJS.Signals | null>;
+  ready: Promise<void>;
+  pid: number;
+  kill(signal: NodeJS.Signals): void;
+  errors(): string;
+}
+
+const PROGRAM = fileURLToPath(new URL('./toy-process.ts', import.meta.url));
+
+export function startToyChild(options: ToyProcessOptions): ToyChild {
+  const { PATH } = process.env;
+  const child: ChildProcess = spawn(process.execPath, [PROGRAM, JSON.stringify(options)], {
+    env: { PATH },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const errors: string[] = [];
+  child.stderr?.on('data', (chunk: Buffer) => errors.push(chunk.toString('utf8')));
+  const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null);
+  const ready = Promise.race([
+    once(child.stdout as NonNullable<ChildProcess['stdout']>, 'data').then(() => {}),
+    ended.then((how) => {
+      // Also the way of a process that is killed before it was ready: its killer awaits `ended` instead.
+      if (how !== 'SIGKILL') throw new Error(`toy process ended with ${how}: ${errors.join('')}`);
+    }),
+  ]);
+  ready.catch(() => {}); // told to whoever awaits it
+  return { ended, ready, pid: child.pid ?? -1, kill: (signal) => void child.kill(signal), errors: () => errors.join('') };
+}

@@ -1,0 +1,135 @@
+// A toy service on the mailbox: per user an append-only list of numbers, each passed on once by one effect.
+import { decodeBody, type Publisher } from '@pipeline/broker';
+import { callSettled, exchanges, wake } from '@pipeline/contracts';
+import { InvalidMessageError, sleep } from '@pipeline/runtime';
+import type { StoredEffect } from '@pipeline/store';
+import type { Behaviour, Edges, OpenCall } from '../src/index.ts';
+
+/** The body of a `toy.number`. */
+export interface ToyNumber {
+  n: number;
+  /** Epoch seconds; null for events without one. */
+  sendTime: number | null;
+  /** Opens a call that takes so long; its outcome passes `called:<n>` on. */
+  callMs?: number;
+  /** Sets a due time; once it has passed, `due:<n>` is passed on. */
+  dueInMs?: number;
+  /** How this event misbehaves. */
+  fault?: 'throws' | 'unsavable' | 'throws-on-wake';
+}
+
+export interface ToyState {
+  numbers: number[];
+  called: number[];
+  call: { n: number; attempt: number; startedAt: number; ms: number } | null;
+  waiting: { n: number; ms: number }[];
+  due: { n: number; at: number }[];
+  throwsOnWake?: boolean;
+  unsavable?: unknown;
+}
+export type ToyEvent =
+  | ({ type: 'toy.number'; id: string } & ToyNumber)
+  | { type: 'wake'; id: string }
+  | { type: 'call.settled'; id: string; callId: string; n: number }
+  | { type: 'call.lost'; id: string; callId: string };
+export interface ToyEffect extends StoredEffect {
+  what: string;
+}
+export interface ToyCall extends OpenCall {
+  n: number;
+  ms: number;
+}
+
+type Decided = { state: ToyState; effects: ToyEffect[]; sides: [] };
+
+const emptyState = (): ToyState => ({ numbers: [], called: [], call: null, waiting: [], due: [] });
+const callId = ({ n, attempt }: { n: number; attempt: number }) => `${n}:${attempt}`;
+
+function openNext(state: ToyState, now: number): ToyState {
+  const [next, ...waiting] = state.waiting;
+  if (state.call || !next) return state;
+  return { ...state, waiting, call: { n: next.n, attempt: 1, startedAt: now, ms: next.ms } };
+}
+
+function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number): Decided {
+  const effect = (what: string): ToyEffect => ({ id: `${userKey}/${what}`, what });
+  const unchanged: Decided = { state, effects: [], sides: [] };
+  switch (event.type) {
+    case 'toy.number': {
+      if (event.fault === 'throws') throw new Error(`number ${event.n} can't be handled`);
+      const { n, callMs, dueInMs } = event;
+      let next: ToyState = { ...state, numbers: [...state.numbers, n] };
+      if (event.fault === 'throws-on-wake') next.throwsOnWake = true;
+      // More than a document may hold: the database refuses this save and no other.
+      if (event.fault === 'unsavable') next.unsavable = 'x'.repeat(17_000_000);
+      if (callMs !== undefined) next = openNext({ ...next, waiting: [...next.waiting, { n, ms: callMs }] }, now);
+      if (dueInMs !== undefined) next.due = [...next.due, { n, at: now + dueInMs }];
+      return { state: next, effects: [effect(String(n))], sides: [] };
+    }
+    case 'wake': {
+      const passed = state.due.filter(({ at }) => at <= now);
+      if (passed.length === 0) return unchanged;
+      if (state.throwsOnWake) throw new Error('this wake always throws');
+      const due = state.due.filter(({ at }) => at > now);
+      return { state: { ...state, due }, effects: passed.map(({ n }) => effect(`due:${n}`)), sides: [] };
+    }
+    case 'call.settled': {
+      if (!state.call || callId(state.call) !== event.callId) return unchanged;
+      const next = openNext({ ...state, call: null, called: [...state.called, event.n] }, now);
+      return { state: next, effects: [effect(`called:${event.n}`)], sides: [] };
+    }
+    case 'call.lost': {
+      if (!state.call || callId(state.call) !== event.callId) return unchanged;
+      const call = { ...state.call, attempt: state.call.attempt + 1, startedAt: now };
+      return { state: { ...state, call }, effects: [], sides: [] };
+    }
+  }
+}
+
+export const toyBehaviour: Behaviour<ToyState, ToyEvent, ToyEffect, ToyCall, never> = {
+  initialState: emptyState,
+  reduce: (state, event, { userKey, now }) => reduce(state, event, userKey, now),
+  dueAt: (state) => (state.due.length === 0 ? null : Math.min(...state.due.map(({ at }) => at))),
+  callOf: ({ call }) => call && { id: callId(call), startedAt: call.startedAt, n: call.n, ms: call.ms },
+  deduplication: (event) => (event.type === 'toy.number' ? { id: event.id, sendTime: event.sendTime } : null),
+  wake: () => ({ type: 'wake', id: 'timer' }),
+  callLost: (id) => ({ type: 'call.lost', id: `${id}:lost`, callId: id }),
+};
+
+/** @param published where effects go; the toy is a "router", so the sender's mailboxes record them */
+export function toyEdges(
+  publisher: Publisher,
+  overrides: Partial<Edges<ToyEvent, ToyEffect, ToyCall, never>> = {},
+): Edges<ToyEvent, ToyEffect, ToyCall, never> {
+  return {
+    decode({ type, messageId: id, content }) {
+      if (type === 'toy.number') return { type, id, sendTime: null, ...(JSON.parse(content.toString()) as { n: number }) };
+      if (type === wake.type) return { type, id };
+      if (type === callSettled.type) {
+        const { callId, outcome } = decodeBody(callSettled, content);
+        return { type, id, callId, n: Number(outcome.n) };
+      }
+      throw new InvalidMessageError('message-unknown', `the toy has no use for ${type}`);
+    },
+    lookUp: () => Promise.reject(new Error('the toy asks nothing')),
+    runEffect: (userKey, { id, what }) =>
+      publisher.publish(exchanges.senderMailboxes, userKey, {
+        type: 'toy.effect',
+        messageId: id,
+        correlationId: id,
+        body: { what },
+      }),
+    async call(_userKey, { id, n, ms }) {
+      await sleep(ms);
+      return { type: 'call.settled', id: `${id}:settled`, callId: id, n };
+    },
+    async forwardOutcome(userKey, event) {
+      if (event.type !== 'call.settled') return;
+      const { id: messageId, callId, n } = event;
+      const message = { type: callSettled.type, messageId, correlationId: callId, body: { callId, outcome: { n } } };
+      await publisher.publish(exchanges.routerMailboxes, userKey, message);
+    },
+    parked: async () => {},
+    ...overrides,
+  };
+}

@@ -1,0 +1,239 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { createLogger, createMetrics, PermanentError, RetryableError } from '@pipeline/runtime';
+import type { SyncPage } from '@pipeline/wecom';
+import { createPoller, createPollMetrics, type Poller } from './poll-messages.ts';
+import type { Page } from './publish-page.ts';
+
+const HOUR_MS = 3_600_000;
+let poller: Poller | undefined;
+afterEach(() => poller?.stop());
+
+interface Parts {
+  /** Answers of sync_msg, one after another; then empty pages at the last cursor. */
+  pages?: (Partial<SyncPage> | Error)[];
+  publish?: (page: Page) => Promise<void>;
+  isHeld?: () => boolean;
+  serversProblem?: () => string | null;
+  cursor?: string;
+  starts?: number;
+  idleMs?: number;
+}
+
+function start(parts: Parts = {}) {
+  const asked: { cursor?: string; token?: string }[] = [];
+  const published: unknown[][] = [];
+  const suspects: boolean[] = [];
+  const account = { cursor: parts.cursor, firstStartedAt: 1_000_000 };
+  let starts = parts.starts ?? 0;
+  const script = [...(parts.pages ?? [])];
+  poller = createPoller({
+    openKfId: 'wk1',
+    async syncMsg({ cursor, token }) {
+      asked.push({ ...(cursor !== undefined && { cursor }), ...(token !== undefined && { token }) });
+      const next = script.shift() ?? {};
+      if (next instanceof Error) throw next;
+      return { items: [], nextCursor: cursor ?? '', hasMore: false, ...next };
+    },
+    async publishPage(page) {
+      await parts.publish?.(page);
+      suspects.push(page.isSuspect);
+      published.push([...page.items]);
+      return {};
+    },
+    cursors: {
+      open: async (_id) => ({
+        _id: 'wk1',
+        firstStartedAt: account.firstStartedAt,
+        ...(account.cursor && { cursor: account.cursor }),
+      }),
+      async advance(_id, from, to) {
+        if ((account.cursor ?? null) !== from) return false;
+        account.cursor = to;
+        return true;
+      },
+    },
+    poisonCounts: {
+      raise: async () => ++starts,
+      clear: async () => {
+        starts = 0;
+      },
+    } as never,
+    lease: { isHeld: parts.isHeld ?? (() => true) },
+    serversProblem: parts.serversProblem ?? (() => null),
+    now: () => 2_000_000,
+    intervals: {
+      activeMs: parts.idleMs ?? 5,
+      idleMs: parts.idleMs ?? 5,
+      idleThresholdMs: 1,
+      errorMs: 5,
+      errorMaxMs: 5,
+    },
+    maxAgeMs: 600_000,
+    logger: createLogger({ service: 'ingest', level: 'silent' }),
+    metrics: createPollMetrics(createMetrics('ingest')),
+  });
+  poller.start();
+  return { asked, published, suspects, account, starts: () => starts, poller };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+describe('the cursor', () => {
+  test('moves only after its page is published, and each page is read from there', async () => {
+    const cursors: (string | undefined)[] = [];
+    const { asked, account, published } = start({
+      pages: [
+        { items: [1], nextCursor: 'c1', hasMore: true },
+        { items: [2], nextCursor: 'c2' },
+      ],
+      publish: async () => void cursors.push(account.cursor),
+    });
+    await until(() => published.length >= 3);
+    expect(cursors.slice(0, 3)).toEqual([undefined, 'c1', 'c2']);
+    expect(asked.slice(0, 3)).toEqual([{}, { cursor: 'c1' }, { cursor: 'c2' }]);
+    expect(published.slice(0, 2)).toEqual([[1], [2]]);
+  });
+
+  test('stays while its page can’t be published, and the page is read again within a second', async () => {
+    let failures = 2;
+    const { asked, account, published } = start({
+      pages: [
+        { items: [1], nextCursor: 'c1' },
+        { items: [1], nextCursor: 'c1' },
+        { items: [1], nextCursor: 'c1' },
+      ],
+      publish: async () => {
+        if (failures-- > 0) throw new RetryableError('publish-refused', 'a queue is full');
+      },
+    });
+    await until(() => published.length > 0);
+    expect(asked.slice(0, 3)).toEqual([{}, {}, {}]);
+    await until(() => account.cursor === 'c1');
+  });
+
+  test('stays where it is when WeCom names none', async () => {
+    const { asked, published } = start({ cursor: 'c1', pages: [{ items: [1], nextCursor: '' }] });
+    await until(() => published.length >= 2);
+    expect(asked.slice(0, 2)).toEqual([{ cursor: 'c1' }, { cursor: 'c1' }]);
+  });
+
+  test('that another puller has moved is read anew', async () => {
+    const { asked, account } = start({
+      cursor: 'c1',
+      pages: [{ items: [1], nextCursor: 'c2' }],
+      publish: async ({ items }) => {
+        if (items.length > 0) account.cursor = 'c9';
+      },
+    });
+    await until(() => asked.length >= 2);
+    expect(asked.slice(0, 2)).toEqual([{ cursor: 'c1' }, { cursor: 'c9' }]);
+  });
+});
+
+describe('polling', () => {
+  test('passes on what is too old to be answered', async () => {
+    let notBefore = 0;
+    const { published } = start({
+      publish: async (page) => {
+        notBefore = page.notBefore;
+      },
+    });
+    await until(() => published.length > 0);
+    expect(notBefore).toBe(1_000_000 - 600_000);
+  });
+
+  test('waits without the lease, and while broker or database are away', async () => {
+    let isHeld = false;
+    let problem: string | null = 'MongoDB is unreachable';
+    const { asked, poller: mine } = start({ isHeld: () => isHeld, serversProblem: () => problem });
+    expect(mine.state()).toBe('MongoDB is unreachable');
+    problem = null;
+    await until(() => mine.state() === 'stand-by');
+    expect(mine.problem()).toBeNull();
+    expect(asked).toEqual([]);
+    isHeld = true;
+    await until(() => asked.length > 0);
+  });
+
+  test('is done at once when the doorbell rings, with the doorbell’s token once', async () => {
+    const { asked, poller: mine, published } = start({ idleMs: HOUR_MS });
+    await until(() => published.length === 1);
+    mine.ring('t1');
+    await until(() => published.length === 2);
+    mine.ring();
+    await until(() => published.length === 3);
+    expect(asked).toEqual([{}, { token: 't1' }, {}]);
+  });
+
+  test('is done again when the doorbell rings while a page is under way', async () => {
+    let mine: Poller | undefined;
+    let pages = 0;
+    const { published, poller: started } = start({
+      idleMs: HOUR_MS,
+      publish: async () => {
+        if (pages++ === 0) mine?.ring();
+      },
+    });
+    mine = started;
+    await until(() => published.length === 2);
+  });
+
+  test('says so when a page has nowhere to go, and is ready again once it has', async () => {
+    let isRouted = false;
+    const { published, poller: mine } = start({
+      publish: async () => {
+        if (!isRouted) throw new PermanentError('publish-unroutable', 'no queue');
+      },
+    });
+    await until(() => mine.problem() !== null);
+    expect(mine.problem()).toContain('publish-unroutable');
+    isRouted = true;
+    await until(() => published.length > 0);
+    await until(() => mine.problem() === null);
+  });
+
+  test('stops after the page under way', async () => {
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const {
+      account,
+      asked,
+      poller: mine,
+    } = start({
+      pages: [{ items: [1], nextCursor: 'c1' }],
+      publish: async () => {
+        begin();
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      },
+    });
+    await begun;
+    await mine.stop();
+    expect(account.cursor).toBe('c1');
+    expect(asked).toHaveLength(1);
+  });
+});
+
+describe('a page over which processes die', () => {
+  test('is handled with care by the fourth, until it is done', async () => {
+    const { suspects, starts } = start({ starts: 3, pages: [{ items: [1], nextCursor: 'c1' }] });
+    await until(() => suspects.length >= 2);
+    expect(suspects.slice(0, 2)).toEqual([true, false]);
+    expect(starts()).toBe(0);
+  });
+
+  test('is counted once a process, however often it is read', async () => {
+    let failures = 2;
+    const { suspects } = start({
+      starts: 1,
+      publish: async () => {
+        if (failures-- > 0) throw new RetryableError('broker-away', 'not connected');
+      },
+    });
+    await until(() => suspects.length > 0);
+    expect(suspects[0]).toBe(false);
+  });
+});

@@ -1,0 +1,35 @@
+// What one event adds up to while the conversation decides: the new state and all that is to be done once it is saved.
+import type { TextKind } from '@pipeline/contracts';
+import type { ReduceContext } from '@pipeline/mailbox';
+import type { SideWrite } from '@pipeline/store';
+import type {
+  ConversationEffect,
+  ConversationLookup,
+  ConversationSettings,
+  ConversationState,
+} from './conversation-state.ts';
+
+export type ConversationDraft = ReturnType<typeof draftFrom>;
+
+/** A draft that begins with the state before the event. */
+export function draftFrom(before: ConversationState, { now, userKey }: ReduceContext, settings: ConversationSettings) {
+  const draft = {
+    now,
+    userKey,
+    settings,
+    state: before,
+    effects: [] as ConversationEffect[],
+    sides: [] as SideWrite[],
+    lookup: undefined as ConversationLookup | undefined,
+
+    patch(fields: Partial<ConversationState>) {
+      draft.state = { ...draft.state, ...fields };
+    },
+    /** A text for the user. @param key with the msgId, the text's id @param content null: the answer that stands on the task */
+    say(msgId: string, key: string, textKind: TextKind, content: string | null, isLate = false) {
+      const effect = { id: `${msgId}:${key}`, kind: 'text', textKind, msgId, content, decidedAt: now } as const;
+      draft.effects.push(isLate ? { ...effect, isLate } : effect);
+    },
+  };
+  return draft;
+}

@@ -1,0 +1,46 @@
+// What one event adds up to while the ledger decides: the new state and all that is to be done once it is saved.
+import type { ReduceContext } from '@pipeline/mailbox';
+import type { SideWrite } from '@pipeline/store';
+import type { Attempt, LedgerEffect, LedgerLookup, LedgerSettings, LedgerState, QueuedText } from './ledger-state.ts';
+
+export type LedgerDraft = ReturnType<typeof draftFrom>;
+
+/** A draft that begins with the state before the event. */
+export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, settings: LedgerSettings) {
+  const draft = {
+    now,
+    userKey,
+    settings,
+    state: before,
+    effects: [] as LedgerEffect[],
+    sides: [] as SideWrite[],
+    counts: [] as string[],
+    lookup: undefined as LedgerLookup | undefined,
+
+    patch(fields: Partial<LedgerState>) {
+      draft.state = { ...draft.state, ...fields };
+    },
+    patchText(text: QueuedText, fields: Partial<QueuedText>) {
+      draft.patch({ queue: draft.state.queue.map((queued) => (queued === text ? { ...queued, ...fields } : queued)) });
+    },
+    remove(text: QueuedText) {
+      draft.patch({ queue: draft.state.queue.filter((queued) => queued !== text) });
+    },
+    /** It will never be sent; `why` is for the metrics. */
+    drop(text: QueuedText, why: string) {
+      draft.counts.push(`${text.kind}-${why}`);
+      draft.remove(text);
+    },
+    /** What is left of it can't be delivered: kept with its reason. */
+    deadLetter(text: QueuedText, code: string, reason: string) {
+      const { textId, msgId, next } = text;
+      draft.effects.push({ id: `${textId}:${next}:dead`, kind: 'dead-letter', textId, msgId, code, reason });
+      draft.drop(text, 'dead-lettered');
+    },
+  };
+  return draft;
+}
+
+/** The text that an attempt is about. */
+export const attemptedText = (queue: readonly QueuedText[], attempt: Attempt): QueuedText | undefined =>
+  queue.find(({ textId, next }) => textId === attempt.textId && next === attempt.part);

@@ -1,0 +1,124 @@
+// Which part is offered to WeCom next, and what is given up because nothing pays for it.
+import { type Delivery, deliveryMsgidWrite, deliveryWrite } from '@pipeline/store';
+import { affordable, hasRoomForMore, makeRoomForMore } from './affordable.ts';
+import { refund, remainingAt, spend } from './allowance.ts';
+import { attemptedText, type LedgerDraft } from './ledger-draft.ts';
+import type { QueuedText } from './ledger-state.ts';
+import { msgidOf } from './msgid.ts';
+
+const COURTESY_MAX_AGE_MS = 60_000;
+
+/** The stored form of a text, as far as it is known; null: it is stored no more. */
+export interface FoundDelivery {
+  textId: string;
+  delivery: Pick<Delivery, 'source' | 'parts' | 'msgids'> | null;
+}
+
+/** Begins the next try or the next send, if one is due. @param found the delivery of the head, when it had to be read */
+export function advance(draft: LedgerDraft, found?: FoundDelivery) {
+  dropSpentCourtesy(draft);
+  retryIfDue(draft);
+  for (let [head] = draft.state.queue; head && !draft.state.attempt; [head] = draft.state.queue) {
+    const { allowance, queue } = draft.state;
+    const isHeldBack = head.afterRenewal >= allowance.renewals;
+    const remaining = isHeldBack ? 0 : remainingAt(allowance, draft.now, draft.settings);
+    const verdict = affordable(head, queue.slice(1), remaining, draft.settings);
+    if (verdict === 'wait') return waitForUser(draft);
+    if (verdict === 'unaffordable') draft.drop(head, 'skipped');
+    else if (verdict === 'send') begin(draft, head, false);
+    else sendLast(draft, head, found);
+    if (draft.lookup) return;
+  }
+}
+
+/** Nothing can be sent before the user writes again. Only answers wait for that. */
+function waitForUser(draft: LedgerDraft) {
+  for (const text of draft.state.queue) {
+    if (text.kind !== 'answer') draft.drop(text, 'skipped');
+    else if (text.waitingSince === null) draft.patchText(text, { waitingSince: draft.now });
+  }
+}
+
+/** The last affordable send with more behind it: it says so, if need be in a part cut shorter for that. */
+function sendLast(draft: LedgerDraft, head: QueuedText, found: FoundDelivery | undefined) {
+  if (head.inline !== null && hasRoomForMore(head.inline)) return begin(draft, head, true);
+  // Bytes that WeCom may have seen aren't split anew: then it goes without `more` if that doesn't fit.
+  const wasAttempted = head.generation > 0 || head.triesBefore > 0;
+  if (head.inline !== null && wasAttempted) return begin(draft, head, false);
+  if (found?.textId !== head.textId) {
+    draft.lookup = { kind: 'delivery', textId: head.textId };
+    return;
+  }
+  if (!found.delivery) return draft.deadLetter(head, 'delivery-missing', 'the text is no longer stored');
+  const { source, parts, msgids } = found.delivery;
+  const part = parts[head.next]?.content ?? '';
+  if (wasAttempted || hasRoomForMore(part)) return begin(draft, head, hasRoomForMore(part));
+  const { msgId, textId, kind } = head;
+  const { userKey } = draft;
+  const roomy = makeRoomForMore(source, parts, head.next);
+  const known = [...new Set([...msgids, ...firstMsgids(userKey, textId, roomy.length)])];
+  draft.sides.push(deliveryWrite({ userKey, textId, msgId, kind, source, parts: roomy, msgids: known }));
+  draft.patchText(head, { parts: roomy.length, inline: null });
+  const [patched] = draft.state.queue;
+  if (patched) begin(draft, patched, true);
+}
+
+/** The msgids of a text's parts, each in its first generation. */
+export const firstMsgids = (userKey: string, textId: string, parts: number): string[] =>
+  Array.from({ length: parts }, (_, part) => msgidOf(userKey, textId, part, 0));
+
+function begin(draft: LedgerDraft, text: QueuedText, withMore: boolean) {
+  const { now, userKey } = draft;
+  const { textId, next: part, generation, triesBefore } = text;
+  const msgid = msgidOf(userKey, textId, part, generation);
+  if (generation > 0) draft.sides.push(deliveryMsgidWrite(userKey, textId, msgid));
+  const { renewals } = draft.state.allowance;
+  draft.patchText(text, { waitingSince: null });
+  draft.patch({
+    allowance: spend(draft.state.allowance, now),
+    attempt: {
+      textId,
+      part,
+      generation,
+      msgid,
+      tries: triesBefore + 1,
+      begunAt: now,
+      startedAt: now,
+      retryAt: null,
+      isUnanswered: triesBefore > 0,
+      renewals,
+      withMore,
+    },
+  });
+}
+
+function retryIfDue(draft: LedgerDraft) {
+  const { attempt } = draft.state;
+  if (attempt?.retryAt == null || attempt.retryAt > draft.now) return;
+  draft.patch({ attempt: { ...attempt, retryAt: null, tries: attempt.tries + 1, startedAt: draft.now } });
+}
+
+/** Courtesy grown old, or about a message whose answer is here, says nothing any more; a call under way is let be. */
+function dropSpentCourtesy(draft: LedgerDraft) {
+  for (const text of draft.state.queue) {
+    if (text.kind !== 'courtesy') continue;
+    const { attempt, queue } = draft.state;
+    const isStale = draft.now - text.decidedAt >= COURTESY_MAX_AGE_MS;
+    const isOvertaken = queue.some(({ kind, msgId }) => kind === 'answer' && msgId === text.msgId);
+    const isAttempted = attempt !== null && attemptedText(queue, attempt) === text;
+    if ((!isStale && !isOvertaken) || (isAttempted && attempt.retryAt === null)) continue;
+    if (isAttempted) {
+      if (attempt.isUnanswered) draft.patch({ attempt: null });
+      else endRefusedAttempt(draft, false);
+    }
+    draft.drop(text, isStale ? 'stale' : 'overtaken');
+  }
+}
+
+/** The attempt was refused: it cost nothing. @param isExhausted and nothing is left of the allowance it was begun under */
+export function endRefusedAttempt(draft: LedgerDraft, isExhausted: boolean) {
+  const { attempt, allowance } = draft.state;
+  if (!attempt) return;
+  const begun = { at: attempt.begunAt, renewals: attempt.renewals };
+  draft.patch({ attempt: null, allowance: refund(allowance, begun, isExhausted, draft.settings) });
+}

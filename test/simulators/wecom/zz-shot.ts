@@ -1,0 +1,21 @@
+import { chromium } from 'playwright-core';
+import { startWecomSimulator } from './start-wecom-simulator.ts';
+import { createWecomApi } from './wecom-api.ts';
+import { longAnswer } from '../bridge/answers.ts';
+import { behaviourOfPrompt } from '../bridge/prompt-commands.ts';
+const wait = (ms: number) => new Promise((r) => setTimeout(r, ms));
+const s = await startWecomSimulator(); const api = createWecomApi(s);
+for (const [id, n] of [['wm-a','小明'],['wm-b','小红'],['wm-c','阿强']] as const) { s.control.setNickname(id,n); s.control.sendMessage({externalUserId:id,content:'帮我写一段代码,并说明每一步在做什么'}); await api.sync(); await api.sendText(id,'🤔 小虾米正在思考,稍等~'); }
+await api.sendText('wm-a', behaviourOfPrompt('代码')?.content ?? ''); await api.sendText('wm-b', longAnswer(2048)); await api.sendText('wm-b', '好的,看这里 https://example.com/a/very/long/url/that/goes/on?and=on&on=1234567890123456789012345678901234567890');
+s.control.sendMessage({externalUserId:'wm-c',content:'🤣'.repeat(40)}); await api.sendText('wm-c','x'); await api.sendText('wm-c','1\n2\n3');
+for(let i=0;i<6;i++) await api.sendText('wm-c','第'+i+'条');
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+await page.goto(s.url); await wait(900);
+await page.locator('.messages').nth(0).evaluate((e) => { e.scrollTop = 0; }); await page.locator('.messages').nth(1).evaluate((e) => { e.scrollTop = 60; }); await page.locator('.messages').nth(2).evaluate((e) => { e.scrollTop = 60; });
+await page.locator('.refused').first().click(); await wait(300);
+s.control.sendMessage({externalUserId:'wm-b',content:'新消息来了'}); await api.sendText('wm-b','a'); await wait(300);
+await page.screenshot({ path: '/tmp/shots/7-content.png' });
+const small = await browser.newPage({ viewport: { width: 1024, height: 768 } }); await small.goto(s.url); await wait(900); await small.screenshot({ path: '/tmp/shots/8-1024.png' });
+const m = await browser.newPage({ viewport: { width: 390, height: 844 } }); await m.goto(s.url); await wait(600); await m.locator('#toggle-panel').click(); await wait(300); await m.screenshot({ path: '/tmp/shots/9-m.png', fullPage: true });
+await browser.close(); await s.close();
