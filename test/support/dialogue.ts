@@ -38,6 +38,8 @@ export function createDialogue(pipeline: Pipeline) {
   /** Answers a task in the bridge's place; `body` replaces the fields it names. */
   const callBack = async (msgid: string, body: Record<string, unknown> = {}, token?: string) => {
     const { callbackUrl, externalUserId } = await taskOf(msgid);
+    // Only now the bridge has settled for silence: before, the user's next task would count as an overlap.
+    await eventually('a silent task', () => bridge.control.task(msgid)?.result, { withinMs: HEARD_WITHIN_MS });
     const url = new URL(callbackUrl);
     if (token !== undefined) url.searchParams.set('token', token);
     return postJson(url.href, { ok: true, content: 'done', callbackData: { externalUserId, msgId: msgid }, ...body });

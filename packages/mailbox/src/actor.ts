@@ -1,5 +1,5 @@
 // One user's actor: events in, one after another; load, reduce, save, effects, ack.
-import { describeError, type Logger, RetryableError } from '@pipeline/runtime';
+import { backoffMs, describeError, type Logger, RetryableError } from '@pipeline/runtime';
 import {
   type ActorCollection,
   type ActorDocument,
@@ -15,14 +15,19 @@ import type { GroupCommit } from './group-commit.ts';
 
 /** Ids an actor's document keeps itself; older ones move to `processed_ids`. */
 const RECENT_IDS = 64;
-/** How far ahead `wakeAt` stands while a call is open: whoever finds it overdue and not in its memory makes it again. */
-const OPEN_CALL_GUARD_MS = 2_000;
+/**
+ * How far ahead `wakeAt` stands while a call is open or effects wait in the document: if it is overdue, whoever owns the
+ * partition by then makes the call again or runs the effects. No delivery may be left to remind of them.
+ */
+const GUARD_MS = 2_000;
 /** A call is fenced by a look at the version if its save is older than this: a frozen replica may have lost its partition. */
 const FENCE_AFTER_MS = 1_000;
 const EFFECT_RETRY_FIRST_MS = 500;
 const EFFECT_RETRY_MAX_MS = 30_000;
 /** A wake that changed nothing isn't repeated sooner. */
 const IDLE_WAKE_PAUSE_MS = 1_000;
+/** A wake that throws is never given up, only put off. */
+const THROWING_WAKE_PAUSE_MS = 600_000;
 /** Lookups in a row for one event; more is a bug in the reducer. */
 const MAX_LOOKUPS = 100;
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -30,7 +35,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** An event waiting for its actor. */
 export interface Input<Ev> {
   event: Ev;
-  /** The event is applied and saved, or found to change nothing. */
+  /** The event is applied and saved, found to change nothing, or given up. */
   saved?(): void;
   /** The event and its effects are done for good: ack the delivery. */
   settle(): void;
@@ -39,6 +44,12 @@ export interface Input<Ev> {
   /** Judged on a document that may be stale and found to change nothing: judge again on one read afresh. */
   needsFreshDocument?: boolean;
 }
+
+/** `retry`: at once; `parked`: it stands in the dead letters; `put-off`: it is a wake, tried again much later. */
+export type Verdict = 'retry' | 'parked' | 'put-off';
+
+/** For tests that stop or kill the process between two steps; named after the step just done. */
+export type FaultPoint = (step: 'sides-saved' | 'saved' | 'effect-run' | 'removed' | 'acked') => Promise<void> | void;
 
 export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup> {
   service: string;
@@ -52,13 +63,14 @@ export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Ca
   logger: Logger;
   /** Calls under way in this process, by id; they outlive the actors that started them. */
   openCalls: Set<string>;
-  /** An input threw: decide whether to try again (true) or to give it up (false). */
-  failed(userKey: string, input: Input<Ev>, error: unknown): Promise<boolean>;
+  /** An input threw: decide what becomes of it. */
+  failed(userKey: string, input: Input<Ev>, error: unknown): Promise<Verdict>;
   /** The database is away: everything in memory is void. */
   storeAway(error: unknown): void;
   /** The outcome of a call that this actor started. */
   outcome(userKey: string, callId: string, event: Ev): void;
   onEffectRefused(effect: Fx, error: unknown): void;
+  faultPoint?: FaultPoint | undefined;
 }
 
 export interface Actor<Ev> {
@@ -107,6 +119,11 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   let isDropped = false;
   let timer: NodeJS.Timeout | undefined;
   let noWakeBefore = 0;
+  /** Set once wakes have thrown too often. */
+  let wakesPausedUntil: number | null = null;
+  /** The stored `wakeAt` is to be put off, although nothing else has changed. */
+  let mustSaveWakeAt = false;
+  const wakeType = behaviour.wake().type;
 
   // Effects: `document.effects` begins with `effectsDone` confirmed ones, which the next save removes.
   let effectsDone = 0;
@@ -114,8 +131,9 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   let effectsRemoved = 0;
   let isRunningEffects = false;
   let effectRetryAt: number | null = null;
+  /** The `effectRetryAt` that stands in the stored document; while they differ there is something to save. */
+  let savedRetryAt: number | null = null;
   let effectFailures = 0;
-  let mustSaveRetry = false;
   /** Set to 1 after a save failed by itself, to find the event that makes it fail. */
   let batchLimit = Number.POSITIVE_INFINITY;
 
@@ -123,7 +141,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     if (isRunning || isDropped) return;
     isRunning = true;
     try {
-      while (!isDropped && (inbox.length > 0 || effectsDone > 0 || mustSaveRetry)) await step();
+      while (!isDropped && (inbox.length > 0 || mustSaveAnyway())) await step();
     } catch (error) {
       if (!isDropped) deps.storeAway(error);
     } finally {
@@ -131,6 +149,9 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       if (!isDropped) armTimer();
     }
   };
+
+  const isRetryUnsaved = () => effectRetryAt !== null && effectRetryAt !== savedRetryAt;
+  const mustSaveAnyway = () => effectsDone > 0 || isRetryUnsaved() || mustSaveWakeAt;
 
   const step = async () => {
     inHand = inbox.splice(0, batchLimit);
@@ -145,12 +166,12 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     let failure: { input: Input<Ev>; error: unknown } | null = null;
 
     for (const input of inHand) {
-      const known = behaviour.deduplication(input.event);
-      if (known && (await isSeen(base, draft.recentIds, known))) {
-        applied.push({ input, ackAt: effectsAppended + draft.effects.length });
-        continue;
-      }
       try {
+        const known = behaviour.deduplication(input.event);
+        if (known && (await isSeen(base, draft.recentIds, known))) {
+          applied.push({ input, ackAt: effectsAppended + draft.effects.length });
+          continue;
+        }
         const before = draft.state;
         const { state, effects, sides, counts } = await reduceFully(draft.state, input.event);
         const isChanged = state !== before || effects.length > 0 || sides.length > 0 || known !== null;
@@ -180,9 +201,9 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       draft.effects.length > 0 ||
       draft.sides.length > 0 ||
       draft.recentIds !== base.recentIds ||
-      effectsDone > 0 ||
-      mustSaveRetry;
-    const outcome = mustSave ? await save(base, draft, newestSendTime) : 'saved';
+      mustSaveAnyway();
+    const removing = effectsDone;
+    const outcome = mustSave ? await save(base, draft, newestSendTime, removing) : 'saved';
     if (isDropped) return;
     if (outcome !== 'saved') {
       // Stale: all is reduced again on the newer document. Refused: one by one, until the culprit stands alone.
@@ -190,8 +211,16 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       batchLimit = outcome === 'stale' ? batchLimit : 1;
       inbox = [...inHand, ...inbox];
       inHand = [];
-      if (outcome !== 'stale' && culprit) await handleFailure(inbox.shift() ?? culprit, outcome.error, []);
+      if (outcome === 'stale') return;
+      // Without an event to blame there is nothing to park: begin anew, later.
+      if (inbox.length === 0) throw outcome.error;
+      if (culprit) await handleFailure(inbox.shift() ?? culprit, outcome.error, []);
       return;
+    }
+    if (deps.faultPoint && mustSave) {
+      await deps.faultPoint('saved');
+      if (removing > 0) await deps.faultPoint('removed');
+      if (isDropped) return;
     }
     batchLimit = Number.POSITIVE_INFINITY;
     if (draft.counts.length > 0) edges.counted?.(draft.counts);
@@ -200,11 +229,12 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     inHand = [];
     settleUnchanged(unchanged, mustSave || isFresh);
     // A refused effect stands in the document with its due time: no delivery waits on another queue.
-    if (effectRetryAt !== null) for (const { input } of unacked.splice(0)) input.settle();
+    if (effectRetryAt !== null && !isRetryUnsaved()) for (const { input } of unacked.splice(0)) input.settle();
     else ackRemoved();
+    await deps.faultPoint?.('acked');
     void runEffects();
-    if (failure) await handleFailure(failure.input, failure.error, behind);
     if (handled > 0 || mustSave) await ensureCall(behaviour.callOf(base.state)?.id ?? null);
+    if (failure && !isDropped) await handleFailure(failure.input, failure.error, behind);
   };
 
   const loadDocument = async () => {
@@ -226,7 +256,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     effectsRemoved = 0;
     effectsAppended = document.effects.length;
     effectRetryAt = null;
-    mustSaveRetry = false;
+    savedRetryAt = null;
     // Effects of earlier inputs are in this document or were removed by whoever saved it.
     unacked = unacked.map(({ input }) => ({ input, ackAt: effectsAppended }));
   };
@@ -266,31 +296,29 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     base: ActorDocument<S>,
     draft: Draft<S, Fx>,
     newestSendTime: number,
+    removing: number,
   ): Promise<SaveOutcome | { error: unknown }> => {
-    const removing = effectsDone;
-    const olderIds = draft.recentIds.slice(0, -RECENT_IDS);
-    const call = behaviour.callOf(draft.state);
-    const dueTimes = [behaviour.dueAt(draft.state), call && call.startedAt + OPEN_CALL_GUARD_MS, effectRetryAt].filter(
-      (time) => time !== null,
-    );
-    const next: ActorDocument<S> = {
-      ...base,
-      version: base.version + 1,
-      state: draft.state,
-      effects: [...base.effects.slice(removing), ...draft.effects],
-      recentIds: draft.recentIds.slice(-RECENT_IDS),
-      hasOlderIds: base.hasOlderIds || olderIds.length > 0,
-      newestSendTime,
-      wakeAt: dueTimes.length === 0 ? null : Math.min(...dueTimes),
-    };
-    const sides = [
-      ...draft.sides,
-      ...olderIds.map((id) => processedIdWrite(processedIdKey(deps.service, userKey, id))),
-    ];
+    // Only ids that were saved before move to `processed_ids`, for these are written first: an id found there must
+    // never be one whose event isn't applied yet.
+    const olderIds = draft.recentIds.slice(0, -RECENT_IDS).slice(0, base.recentIds.length);
+    const effects = [...base.effects.slice(removing), ...draft.effects];
+    const retryAt = effectRetryAt;
     const savedEpoch = epoch;
+    let next: ActorDocument<S>;
     let outcome: SaveOutcome;
     try {
-      outcome = await deps.groupCommit.save(next, sides);
+      next = {
+        ...base,
+        version: base.version + 1,
+        state: draft.state,
+        effects: effects as ActorDocument<S>['effects'],
+        recentIds: draft.recentIds.slice(olderIds.length),
+        hasOlderIds: base.hasOlderIds || olderIds.length > 0,
+        newestSendTime,
+        wakeAt: wakeAtOf(draft.state, effects.length > 0 ? (retryAt ?? deps.now() + GUARD_MS) : null),
+      };
+      const sides = olderIds.map((id) => processedIdWrite(processedIdKey(deps.service, userKey, id)));
+      outcome = await deps.groupCommit.save(next, [...draft.sides, ...sides]);
     } catch (error) {
       if (error instanceof RetryableError || isStoreAway(error)) throw error;
       document = null;
@@ -304,7 +332,8 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     }
     document = next;
     verifiedAt = performance.now();
-    mustSaveRetry = false;
+    savedRetryAt = retryAt;
+    mustSaveWakeAt = false;
     effectsDone -= removing;
     effectsRemoved += removing;
     effectsAppended += draft.effects.length;
@@ -312,14 +341,28 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   };
 
   const settleUnchanged = (inputs: Input<Ev>[], isJudgedFresh: boolean) => {
+    // Our own call or publish is under way and nothing else is due: the sweep's wake tells us nothing.
+    const isAtWork = isRunningEffects || hasOpenCall();
+    const doubtful: Input<Ev>[] = [];
     for (const input of inputs) {
-      // Our own call is open and nothing else is due: the sweep's wake tells us nothing.
-      if (isJudgedFresh || hasOpenCall()) {
+      if (isJudgedFresh || (isAtWork && input.event.type === wakeType)) {
         input.saved?.();
         input.settle();
-      } else inbox.unshift({ ...input, needsFreshDocument: true });
+      } else doubtful.push({ ...input, needsFreshDocument: true });
     }
+    inbox.unshift(...doubtful);
     if (inputs.length > 0) noWakeBefore = deps.now() + IDLE_WAKE_PAUSE_MS;
+  };
+
+  /** @param effectsAt when somebody must look after the effects */
+  const wakeAtOf = (state: S, effectsAt: number | null): number | null => {
+    const call = behaviour.callOf(state);
+    return earliest(stateDueAt(state), call && call.startedAt + GUARD_MS, effectsAt);
+  };
+
+  const stateDueAt = (state: S): number | null => {
+    const due = behaviour.dueAt(state);
+    return due === null || wakesPausedUntil === null ? due : Math.max(due, wakesPausedUntil);
   };
 
   const ackRemoved = () => {
@@ -328,11 +371,17 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
 
   const handleFailure = async (input: Input<Ev>, error: unknown, behind: Input<Ev>[]) => {
     inHand = [input, ...behind];
-    const isRetried = await deps.failed(userKey, input, error);
+    const verdict = await deps.failed(userKey, input, error);
     if (isDropped) return;
-    if (!isRetried) input.settle();
-    inbox = [...(isRetried ? [input] : []), ...behind, ...inbox];
+    if (verdict !== 'retry') {
+      input.saved?.();
+      input.settle();
+    }
+    inbox = [...(verdict === 'retry' ? [input] : []), ...behind, ...inbox];
     inHand = [];
+    if (verdict !== 'put-off') return;
+    wakesPausedUntil = deps.now() + THROWING_WAKE_PAUSE_MS;
+    mustSaveWakeAt = true;
   };
 
   const runEffects = async () => {
@@ -345,21 +394,21 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
         const startedEpoch = epoch;
         try {
           await edges.runEffect(userKey, effect);
-          if (epoch === startedEpoch) effectsDone++;
           effectFailures = 0;
         } catch (error) {
           if (isDropped) return;
           deps.onEffectRefused(effect, error);
-          effectRetryAt = deps.now() + Math.min(EFFECT_RETRY_MAX_MS, EFFECT_RETRY_FIRST_MS * 2 ** effectFailures++);
-          mustSaveRetry = true;
+          effectRetryAt = deps.now() + backoffMs(effectFailures++, EFFECT_RETRY_FIRST_MS, EFFECT_RETRY_MAX_MS);
           break;
         }
+        if (epoch === startedEpoch) effectsDone++;
+        await deps.faultPoint?.('effect-run');
       }
     } finally {
       isRunningEffects = false;
     }
     if (isDropped) return;
-    if (mustSaveRetry || effectsDone > 0) await run();
+    if (mustSaveAnyway()) await run();
   };
 
   const hasOpenCall = () => {
@@ -370,7 +419,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   /** @param known the call that was open in the document before this step */
   const ensureCall = async (known: string | null) => {
     const call = document && behaviour.callOf(document.state);
-    if (!call || !document || deps.openCalls.has(call.id)) return;
+    if (isDropped || !call || !document || deps.openCalls.has(call.id)) return;
     if (call.id === known) {
       inbox.unshift({ event: behaviour.callLost(call.id), settle: () => {} });
       return;
@@ -399,23 +448,19 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   const armTimer = () => {
     clearTimeout(timer);
     timer = undefined;
-    const due = ownDueAt();
+    const wakeDue = document && stateDueAt(document.state);
+    const due = earliest(wakeDue && Math.max(wakeDue, noWakeBefore), effectRetryAt);
     if (due === null) return;
-    const delayMs = due > deps.now() ? due - deps.now() : Math.max(0, noWakeBefore - deps.now());
-    timer = setTimeout(
-      () => {
-        if (delayMs > MAX_TIMER_MS) return armTimer();
-        push({ event: behaviour.wake(), settle: () => {} });
-      },
-      Math.min(delayMs, MAX_TIMER_MS),
-    );
+    const fire = () => {
+      // A timer may fire a little early, and waits for no longer than 24 days.
+      const now = deps.now();
+      if (now < due) return armTimer();
+      if (effectRetryAt !== null && effectRetryAt <= now) void runEffects();
+      if (wakeDue !== null && wakeDue <= now) push({ event: behaviour.wake(), settle: () => {} });
+      else if (timer === undefined) armTimer();
+    };
+    timer = setTimeout(fire, Math.min(Math.ceil(Math.max(0, due - deps.now())), MAX_TIMER_MS));
     timer.unref();
-  };
-
-  const ownDueAt = (): number | null => {
-    if (!document) return null;
-    const due = [behaviour.dueAt(document.state), effectRetryAt].filter((time) => time !== null);
-    return due.length === 0 ? null : Math.min(...due);
   };
 
   const push = (input: Input<Ev>) => {
@@ -433,7 +478,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       unacked.length === 0 &&
       !isRunningEffects &&
       effectsDone === 0,
-    dueAt: ownDueAt,
+    dueAt: () => earliest(document && stateDueAt(document.state), effectRetryAt),
     hasOpenCall,
     drop() {
       isDropped = true;
@@ -442,4 +487,9 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     },
     stopTimer: () => clearTimeout(timer),
   };
+}
+
+function earliest(...times: (number | null)[]): number | null {
+  const set = times.filter((time) => time !== null);
+  return set.length === 0 ? null : Math.min(...set);
 }

@@ -15,8 +15,11 @@ export function instancesApi(store: () => InstanceStore, rules: InstanceRules): 
 
   router.post('/', async (request, response) => {
     const instance = rules.readNew(request.body);
-    if (!(await store().instances.create(instance)))
+    const { instances, bindingCodes, now } = store();
+    if (!(await instances.create(instance)))
       throw new HttpError(409, 'instance-exists', `an instance with the id ${instance._id} exists`);
+    // A code of a deleted instance that had this id says that one is gone; it must not open this one.
+    await bindingCodes.retireLive(instance._id, now());
     response.status(201).json(toAnswer(instance));
   });
 
@@ -42,11 +45,11 @@ export function instancesApi(store: () => InstanceStore, rules: InstanceRules): 
 
   router.delete('/:id', async (request, response) => {
     const { id } = request.params;
-    const { instances, bindings, bindingCodes, transaction, now } = store();
+    const { instances, bindings, transaction } = store();
+    // Its live code stays: whoever sends it is told that the instance is gone.
     const isRemoved = await transaction(async (session) => {
       if (!(await instances.remove(id, session))) return false;
       await bindings.removeByInstance(id, session);
-      await bindingCodes.retireLive(id, now(), session);
       return true;
     });
     if (!isRemoved) throw missing();

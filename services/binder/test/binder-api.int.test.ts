@@ -206,13 +206,15 @@ describe('instances', () => {
     });
   });
 
-  test('deleting one unbinds its user and voids its code', async () => {
+  test('deleting one unbinds its user; its code lives to say that it is gone, unless the id is used again', async () => {
     const { body } = await call('POST', bindPath());
     await servers.store.transaction((session) =>
       servers.store.bindings.replace({ _id: `wk:${id}`, instanceId: id, externalUserId: 'wm1', boundAt: 1 }, session),
     );
     await call('DELETE', `/instances/${id}`);
     expect(await servers.store.bindings.findByInstance(id)).toBeNull();
+    expect(await servers.store.bindingCodes.find(body.code)).toMatchObject({ state: 'live' });
+    await call('POST', '/instances', { ...fields, id });
     expect(await servers.store.bindingCodes.find(body.code)).toMatchObject({ state: 'voided' });
   });
 });

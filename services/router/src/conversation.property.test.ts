@@ -155,7 +155,7 @@ function play(steps: readonly Step[]): { world: World; consumed: Set<string> } {
         break;
       }
       case 'pass':
-        world.pass(now.ms);
+        world.pass(now.ms, now.ms < 3_600_000);
         break;
       case 'rebind':
         world.destination = now.destination;

@@ -1,5 +1,4 @@
 // The world around one conversation: plays the mailbox, the bridges and whoever settles holds, and checks every step.
-import { expect } from '@jest/globals';
 import type { CustomerItem } from '@pipeline/contracts';
 import { callOf, createConversationReducer, dueAt } from '../src/conversation.ts';
 import {
@@ -41,6 +40,8 @@ export function createConversationWorld() {
   const items: CustomerItem[] = [];
   const settled = new Set<string>();
   const effects: ConversationEffect[] = [];
+  const effectIds = new Set<string>();
+  const textsAbout = new Map<string, TextEffect[]>();
   /** First answers, as they stand on their tasks. */
   const answers = new Map<string, Answer>();
   const started: string[] = [];
@@ -55,11 +56,9 @@ export function createConversationWorld() {
     started,
     answers,
 
-    texts: (msgId?: string): TextEffect[] =>
-      effects
-        .filter((effect) => effect.kind === 'text')
-        .filter((effect) => msgId === undefined || effect.msgId === msgId),
-    /** `kind:content`, the answer of the bridge as `answer:<bridge>`, what was said of one message. */
+    /** What was said of one message. */
+    texts: (msgId: string): TextEffect[] => textsAbout.get(msgId) ?? [],
+    /** The same as `<kind>:<name of the text>`. */
     said: (msgId: string) => world.texts(msgId).map(({ id, textKind }) => `${textKind}:${id.slice(msgId.length + 1)}`),
     callId: () => callOf(world.state)?.id ?? null,
     dueAt: () => dueAt(world.state),
@@ -75,7 +74,7 @@ export function createConversationWorld() {
       const caused: ConversationEffect[] = [];
       let next: ConversationEvent | null = event;
       for (let lookups = 0; next !== null; lookups++) {
-        expect(lookups).toBeLessThan(100);
+        if (lookups === 100) throw new Error('the reducer asks without end');
         const decision = reduce(world.state, next, { userKey, now: world.now });
         world.state = decision.state;
         caused.push(...decision.effects);
@@ -109,12 +108,12 @@ export function createConversationWorld() {
       return world.deliver({ type: 'call.lost', id: `${callId}:lost`, callId });
     },
     wake: () => world.deliver({ type: 'wake', id: 'timer' }),
-    /** Time goes by, and the conversation is woken whenever it is due. */
-    pass(ms: number): ConversationEffect[] {
+    /** Time goes by, and the conversation is woken when it is due; once only if nobody was there to do it. */
+    pass(ms: number, isWatched = true): ConversationEffect[] {
       const until = world.now + ms;
       const caused: ConversationEffect[] = [];
       for (let due = world.dueAt(); due !== null && due <= until; due = world.dueAt()) {
-        world.now = Math.max(world.now, due);
+        world.now = isWatched ? Math.max(world.now, due) : until;
         caused.push(...world.wake());
       }
       world.now = until;
@@ -127,7 +126,7 @@ export function createConversationWorld() {
       // A settlement that came too early and was forgotten is asked for again.
       for (const entry of world.state.entries) if (entry.status === 'hold') world.settle(entry.item.msgId, false);
       for (let turns = 0; world.state.turn; turns++) {
-        expect(turns).toBeLessThan(200);
+        if (turns === 200) throw new Error('the turns never end');
         if (world.callId()) world.ack();
         world.pass(settings.callbackTimeoutMs);
       }
@@ -135,52 +134,65 @@ export function createConversationWorld() {
   };
 
   const record = (caused: readonly ConversationEffect[]) => {
-    for (const effect of caused) {
-      if (effects.some(({ id }) => id === effect.id)) throw new Error(`effect ${effect.id} was decided twice`);
-      effects.push(effect);
-      if (effect.kind === 'text') checkText(effect);
+    const texts = caused.filter((effect) => effect.kind === 'text');
+    for (const { id } of caused) {
+      if (effectIds.has(id)) throw new Error(`effect ${id} was decided twice`);
+      effectIds.add(id);
     }
+    effects.push(...caused);
+    for (const text of texts) noteStart(text);
+    for (const text of texts) checkLimits(text);
   };
 
-  const checkText = (effect: TextEffect) => {
-    const { msgId } = effect;
-    const key = effect.id.slice(msgId.length + 1);
-    const place = items.findIndex((item) => item.msgId === msgId);
-    const item = items[place];
-    if (!item) throw new Error(`a text about ${msgId}, which nobody sent`);
-    const isHeldBack = items.slice(0, place).some((before) => before.decidedBy !== null && !settled.has(before.msgId));
-    if (isHeldBack) expect(key).toBe('queueFull');
-    const isStart = key === 'thinking' || (effect.textKind === 'answer' && key !== 'late' && !started.includes(msgId));
+  const keyOf = ({ id, msgId }: TextEffect) => id.slice(msgId.length + 1);
+  const placeOf = (msgId: string) => items.findIndex((item) => item.msgId === msgId);
+
+  const noteStart = (text: TextEffect) => {
+    const { msgId } = text;
+    const key = keyOf(text);
+    const isStart = key === 'thinking' || (text.textKind === 'answer' && key !== 'late' && !started.includes(msgId));
     if (isStart) {
       const before = started.at(-1);
-      if (before) {
-        expect(items.findIndex((other) => other.msgId === before)).toBeLessThan(place);
-        expect(endingsOf(before)).toHaveLength(1);
-      }
+      if (before && placeOf(before) > placeOf(msgId)) throw new Error(`${msgId} was started behind ${before}`);
+      if (before && endingsOf(before).length !== 1) throw new Error(`${msgId} was started before ${before} ended`);
       started.push(msgId);
     }
-    if ((isStart || key === 'queued') && !acceptedAt.has(msgId)) acceptedAt.set(msgId, item.sendTime);
-    const inWindow = [...acceptedAt.values()].filter((time) => Math.abs(time - item.sendTime) < 60);
-    expect(inWindow.length).toBeLessThanOrEqual(settings.rateLimitPerMinute);
-    if (key === 'rateLimited') expect(inWindow).toHaveLength(settings.rateLimitPerMinute);
+    const sendTime = items[placeOf(msgId)]?.sendTime;
+    if (sendTime === undefined) throw new Error(`a text about ${msgId}, which nobody sent`);
+    if (isStart || key === 'queued') acceptedAt.set(msgId, sendTime);
+    textsAbout.set(msgId, [...world.texts(msgId), text]);
+  };
+
+  const checkLimits = (text: TextEffect) => {
+    const key = keyOf(text);
+    const place = placeOf(text.msgId);
+    const isHeldBack = items.slice(0, place).some((before) => before.decidedBy !== null && !settled.has(before.msgId));
+    if (isHeldBack && key !== 'queueFull') throw new Error(`${text.id} was decided behind a hold`);
+    const sendTime = items[place]?.sendTime ?? 0;
+    const inWindow = [...acceptedAt.values()].filter((time) => Math.abs(time - sendTime) < 60).length;
+    const { rateLimitPerMinute } = settings;
+    if (inWindow > rateLimitPerMinute) throw new Error(`${text.id}: ${inWindow} messages accepted in a minute`);
+    if (key === 'rateLimited' && inWindow < rateLimitPerMinute) throw new Error(`${text.id} after ${inWindow}`);
   };
 
   const endingsOf = (msgId: string) =>
-    world.texts(msgId).filter(({ id, textKind }) => textKind === 'answer' && id !== `${msgId}:late`);
+    world.texts(msgId).filter((text) => text.textKind === 'answer' && keyOf(text) !== 'late');
 
   const checkState = () => {
     const { turn, entries, accepted, settlements, unanswered } = world.state;
     const waiting = entries.filter(({ status }) => status === 'accepted').length;
-    expect(waiting + (turn ? 1 : 0)).toBeLessThanOrEqual(settings.queueMaxDepth);
-    expect(entries.length - waiting).toBeLessThanOrEqual(21);
-    expect(entries.findLastIndex(({ status }) => status === 'accepted')).toBe(waiting - 1);
-    if (entries.length > waiting) expect(entries[waiting]?.status).toBe('hold');
-    if (!turn) expect(waiting).toBe(0);
-    if (turn?.phase === 'waiting' || entries.length > waiting) expect(world.dueAt()).not.toBeNull();
-    expect(accepted.length).toBeLessThanOrEqual(settings.rateLimitPerMinute);
-    expect(settlements.length).toBeLessThanOrEqual(16);
-    expect(unanswered.length).toBeLessThanOrEqual(100);
-    if (turn) expect(endingsOf(turn.msgId)).toHaveLength(0);
+    const facts = {
+      'no more than the limit waits or runs': waiting + (turn ? 1 : 0) <= settings.queueMaxDepth,
+      'no more than 20 stand behind a hold': entries.length - waiting <= 21,
+      'what is accepted stands in front': entries.slice(0, waiting).every(({ status }) => status === 'accepted'),
+      'a hold stands before what is not judged': entries.length === waiting || entries[waiting]?.status === 'hold',
+      'nothing accepted waits without a turn': turn !== null || waiting === 0,
+      'what waits has a due time':
+        world.dueAt() !== null || (entries.length === waiting && (!turn || world.callId() !== null)),
+      'a turn that runs has no reply yet': !turn || endingsOf(turn.msgId).length === 0,
+      'the document stays small': accepted.length <= 10 && settlements.length <= 16 && unanswered.length <= 100,
+    };
+    for (const [fact, isTrue] of Object.entries(facts)) if (!isTrue) throw new Error(`not so: ${fact}`);
   };
 
   return world;

@@ -83,6 +83,16 @@ describe('faults over HTTP', () => {
     expect(response.status).toBe(502);
   });
 
+  it('make sends to one customer overlap only when the caller does not wait for its answers', async () => {
+    simulator.control.sendMessage({ externalUserId: 'wm-b', content: 'hi' });
+    simulator.control.addFault({ api: 'send_msg', action: { kind: 'delay', delayMs: 30 } });
+    await api.sendText('wm-a', '1', 'm1');
+    await Promise.all([api.sendText('wm-a', '2', 'm2'), api.sendText('wm-b', '2', 'm3')]);
+    expect(simulator.control.sendOverlaps()).toEqual([]);
+    await Promise.all([api.sendText('wm-a', '3', 'm4'), api.sendText('wm-a', '4', 'm5')]);
+    expect(simulator.control.sendOverlaps()).toMatchObject([{ externalUserId: 'wm-a' }]);
+  });
+
   it('hang and delay', async () => {
     simulator.control.addFault({ api: 'sync_msg', count: 1, action: { kind: 'hang' } });
     const token = await api.token();

@@ -67,7 +67,7 @@ export async function startWecomSimulator(options: WecomSimulatorOptions = {}): 
   app.get('/control/events', (request, response) => streamEvents(world.journal, request, response));
   app.use('/control', pageRoutes(world, control, binder));
   app.use('/control', controlRoutes(control));
-  app.use(express.static(PAGE_FOLDER, { etag: false, cacheControl: false }));
+  app.use(express.static(PAGE_FOLDER, { setHeaders: (response) => response.setHeader('cache-control', 'no-cache') }));
   app.use(answerError);
 
   // The platform's own API doesn't go through express: it carries the load of the benchmark.

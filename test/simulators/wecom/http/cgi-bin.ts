@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { FaultAction, Faults } from '../faults.ts';
 import { refusal } from '../platform/errcodes.ts';
 import { failSent } from '../platform/platform.ts';
-import { recordRefused } from '../platform/send-msg.ts';
+import { readSend, recordRefused } from '../platform/send-msg.ts';
 import type { SyncWish } from '../platform/sync-msg.ts';
 import { markReturned } from '../platform/sync-msg.ts';
 import type { World } from '../platform/world.ts';
@@ -25,6 +25,7 @@ export function createCgiBin(world: World, faults: Faults, stopping: AbortSignal
     const api = apiName(path);
     const counts = world.journal.callBegun(api);
     let outcome = 'aborted';
+    let endSend: (() => void) | undefined;
     try {
       const bytes = await readBody(request, MAX_BODY_BYTES);
       if (bytes === undefined) return;
@@ -38,6 +39,7 @@ export function createCgiBin(world: World, faults: Faults, stopping: AbortSignal
         arrivedAt: world.clock.realMs(),
         syncWish: {},
       };
+      if (api === 'send_msg') endSend = beginSend(call, response);
       const { delays, action } = faults.pick({ api, user: subjectUser(world, call), openKfId: subjectAccount(call) });
       for (const delay of delays) {
         if (delay.afterProcessing !== true) await pause(delay.delayMs + Math.random() * (delay.jitterMs ?? 0));
@@ -54,9 +56,18 @@ export function createCgiBin(world: World, faults: Faults, stopping: AbortSignal
         }
       });
     } finally {
+      endSend?.();
       world.journal.callEnded(api, outcome);
     }
   };
+
+  /** Under way until it is answered here or the caller hangs up, whichever is first. */
+  function beginSend(call: Call, response: ServerResponse): () => void {
+    const { user, openKfId, msgid } = readSend(call.body ?? {});
+    const end = world.journal.sendBegun({ openKfId, externalUserId: user, msgid, at: call.arrivedAt });
+    response.once('close', end);
+    return end;
+  }
 
   async function handle(
     call: Call,

@@ -127,6 +127,9 @@ export function controlRoutes(control: Control): Router {
   routes.get('/refused', (request, response) => {
     response.json({ refused: control.refused({ user: text(request.query.user) }) });
   });
+  routes.get('/overlaps', (_request, response) => {
+    response.json({ overlaps: control.sendOverlaps() });
+  });
   routes.get('/calls', (_request, response) => {
     response.json({ calls: control.calls() });
   });

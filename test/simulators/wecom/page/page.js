@@ -126,12 +126,19 @@ async function openOther(key) {
   showOthers();
 }
 
-/** Loads everything that was open (or who wrote last) and follows the stream from there. */
-async function load() {
+/**
+ * Loads everything that was open (or who wrote last) and follows the stream from there. `keepsAll`: phones
+ * whose users the simulator doesn't know stay too; a page opened anew drops them when they are all it has.
+ */
+async function load(keepsAll) {
   stream?.close();
-  const stored = remembered();
+  let stored = remembered();
   const query = stored.map(({ key }) => `chat=${encodeURIComponent(key)}`).join('&');
-  const snapshot = await request('GET', `/chat?${query}`);
+  let snapshot = await request('GET', `/chat?${query}`);
+  if (!keepsAll && stored.length > 0 && snapshot.chats.length === 0) {
+    stored = [];
+    snapshot = await request('GET', '/chat');
+  }
   accounts = snapshot.accounts;
   allowance = snapshot.allowance;
   canBind = snapshot.canBind;
@@ -164,7 +171,7 @@ function follow(after) {
 function take(event) {
   if (event.type === 'reset') panel.clear();
   if (event.type === 'reset' || event.type === 'resync') {
-    load().catch(showFailure);
+    load(true).catch(showFailure);
     return;
   }
   for (const key of applyEvent(model, event)) dirty.add(key);
@@ -206,7 +213,7 @@ function showLive(state, text) {
 
 function showFailure(error) {
   showLive('lost', `出错了：${error.message}`);
-  setTimeout(() => load().catch(showFailure), 2000);
+  setTimeout(() => load(true).catch(showFailure), 2000);
 }
 
 function setTheme(theme) {
@@ -238,4 +245,4 @@ $('#reset').addEventListener('click', () => {
   if (confirm('清空模拟器里的全部消息和用户？')) request('POST', '/reset').catch(showFailure);
 });
 
-load().catch(showFailure);
+load(false).catch(showFailure);

@@ -39,6 +39,9 @@ export type RefusedRecord = {
 
 export type CallCounts = { total: number; byCode: Record<string, number>; inFlight: number; maxInFlight: number };
 
+/** Two sends to one customer under way at once: the caller doesn't keep their order. */
+export type SendOverlap = { openKfId: string; externalUserId: string; msgid: string; at: number };
+
 export type JournalEvent = { seq: number; type: string; at: number } & Record<string, unknown>;
 type Listener = (event: JournalEvent) => void;
 
@@ -58,6 +61,9 @@ export type Journal = {
   callBegun(api: string): CallCounts;
   callEnded(api: string, code: string): void;
   calls(): Record<string, CallCounts>;
+  /** A send to this customer began; the returned function, called any number of times, ends it. */
+  sendBegun(overlap: SendOverlap): () => void;
+  sendOverlaps(): SendOverlap[];
   /** Tells every listener; the last 5000 events are kept for those that connect again. */
   emit(type: string, at: number, fields: Record<string, unknown>): void;
   /** Kept events after `seq`; nothing when some are already gone or `seq` is of an earlier run. */
@@ -75,6 +81,8 @@ export function createJournal(): Journal {
   const sentByUser = new Map<string, SentRecord[]>();
   const sentById = new Map<string, SentRecord>();
   const counts = new Map<string, CallCounts>();
+  const sending = new Map<string, number>();
+  let overlaps: SendOverlap[] = [];
   const listeners = new Set<Listener>();
   const countsOf = (api: string): CallCounts => {
     let found = counts.get(api);
@@ -120,6 +128,21 @@ export function createJournal(): Journal {
       found.inFlight = Math.max(found.inFlight - 1, 0);
       found.byCode[code] = (found.byCode[code] ?? 0) + 1;
     },
+    sendBegun(overlap) {
+      const key = `${overlap.openKfId}:${overlap.externalUserId}`;
+      const before = sending.get(key) ?? 0;
+      if (before > 0 && overlaps.length < KEPT_EVENTS) overlaps.push(overlap);
+      sending.set(key, before + 1);
+      let hasEnded = false;
+      return () => {
+        if (hasEnded) return;
+        hasEnded = true;
+        const left = (sending.get(key) ?? 1) - 1;
+        if (left > 0) sending.set(key, left);
+        else sending.delete(key);
+      };
+    },
+    sendOverlaps: () => overlaps,
     calls: () => Object.fromEntries(counts),
     emit(type, at, fields) {
       eventSeq += 1;
@@ -141,6 +164,7 @@ export function createJournal(): Journal {
       sent = [];
       refused = [];
       events = [];
+      overlaps = [];
       sentByUser.clear();
       sentById.clear();
       for (const [api, found] of counts) {

@@ -8,6 +8,9 @@ import { opaqueId } from './random.ts';
 import { defaultSettings, type SettingsPatch } from './settings.ts';
 import { createAccount, type World } from './world.ts';
 
+/** Beyond it, tokens that have ended are forgotten. */
+const MAX_SYNC_TOKENS = 5000;
+
 export type PlatformOptions = {
   corpId: string;
   secret: string;
@@ -71,12 +74,17 @@ export function resetWorld(world: World, settings: SettingsPatch): void {
 
 /** A token for sync_msg, as callbacks carry it. */
 export function issueSyncToken(world: World): string {
+  if (world.syncTokens.size > MAX_SYNC_TOKENS) dropEnded(world);
   const token = `ENC${opaqueId(60)}`;
   world.syncTokens.set(token, world.clock.nowMs() + world.settings.syncTokenTtlMs);
   return token;
 }
 
-/** Raises msg_send_fail for an accepted send; false when there is none with this id. */
+function dropEnded(world: World): void {
+  for (const [token, endsAt] of world.syncTokens) if (endsAt <= world.clock.nowMs()) world.syncTokens.delete(token);
+}
+
+/** Raises msg_send_fail for a send accepted earlier. */
 export function failSent(world: World, sent: SentRecord, failType: number): void {
   const account = world.accounts.get(sent.openKfId);
   if (account === undefined) return;
