@@ -7,6 +7,8 @@ import { StartError } from './start-error.mjs';
 const STATUS_FD = 3;
 const LOCK_WAIT_S = 120;
 
+let isListFresh = false;
+
 export const canAptInstall = () => process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
 
 /**
@@ -22,7 +24,8 @@ export async function aptInstall(run, step, packages) {
   }
   const bar = progress.bar(step, `installing ${packages.join(', ')} with apt-get`);
   try {
-    await aptGet(run, step, ['update'], (done) => bar.at(done * 0.2));
+    if (!isListFresh) await aptGet(run, step, ['update'], (done) => bar.at(done * 0.2));
+    isListFresh = true;
     await aptGet(run, step, ['install', '-y', '--no-install-recommends', ...packages], (done) =>
       bar.at(0.2 + done * 0.8),
     );

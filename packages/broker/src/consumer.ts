@@ -1,11 +1,13 @@
 // A subscription to one queue that outlives its channels. Its stop is pause, drain, channel.close(), in that order.
-import { backoffMs, type Logger } from '@pipeline/runtime';
+import { backoffMs, type Logger, waitAtMost } from '@pipeline/runtime';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { RecoveringConnection } from './connection.ts';
 import type { Consumer, ConsumerOptions, Delivery } from './types.ts';
 
 const REOPEN_FIRST_MS = 100;
 const REOPEN_MAX_MS = 1_000;
+/** The broker answers a close at once, or not at all. */
+const CLOSE_MS = 1_000;
 
 export function createConsumer(connection: RecoveringConnection, logger: Logger, options: ConsumerOptions): Consumer {
   const { queue } = options;
@@ -13,12 +15,14 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
   let isWanted = true;
   let isPaused = false;
   let isOpening = false;
+  let isSubscribed = false;
   let failures = 0;
   let retryTimer: NodeJS.Timeout | undefined;
 
   const lost = (closed: Channel) => {
     if (channel !== closed) return;
     channel = null;
+    isSubscribed = false;
     options.onClose?.();
     scheduleOpen();
   };
@@ -43,6 +47,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
       opened.on('error', (error: Error) => logger.warn({ queue, err: error }, 'consumer.channel-failed'));
       opened.on('close', () => lost(opened));
       await opened.prefetch(options.prefetch);
+      if (!isWanted) return void (await closed(opened));
       channel = opened;
       isPaused = false;
       options.onOpen?.();
@@ -50,13 +55,16 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
         queue,
         (message) => {
           // null: the broker has cancelled us (queue deleted, consumer time-out). Never carry on: begin anew.
-          if (message === null) opened.close().catch(() => {});
-          else if (channel === opened && !isPaused)
+          if (message === null) {
+            lost(opened);
+            void closed(opened);
+          } else if (channel === opened && !isPaused)
             options.onDelivery(toDelivery(message, opened, () => channel === opened));
         },
         { consumerTag: options.consumerTag },
       );
       failures = 0;
+      isSubscribed = channel === opened;
       if (!isWanted) await closeChannel();
     } catch (error) {
       failures++;
@@ -71,16 +79,17 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
   const closeChannel = async () => {
     const closing = channel;
     channel = null;
+    isSubscribed = false;
     if (!closing) return;
     options.onClose?.();
-    await closing.close().catch(() => {}); // already closed by the other side
+    await closed(closing);
   };
 
   connection.model.on('connect', open);
   void open();
 
   return {
-    isOpen: () => channel !== null,
+    isOpen: () => isSubscribed,
     pause() {
       isPaused = true;
     },
@@ -95,6 +104,16 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
       void open();
     },
   };
+}
+
+/** Closes a channel. Its own promise never settles if the connection breaks meanwhile, but 'close' is emitted. */
+async function closed(channel: Channel): Promise<void> {
+  const isClosed = new Promise((resolve) => channel.once('close', resolve));
+  const isRefused = channel.close().then(
+    () => isClosed,
+    () => {}, // already closed by the other side
+  );
+  await waitAtMost(CLOSE_MS, Promise.race([isClosed, isRefused]));
 }
 
 function toDelivery(message: ConsumeMessage, channel: Channel, isCurrent: () => boolean): Delivery {

@@ -226,7 +226,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     if (draft.counts.length > 0) edges.counted?.(draft.counts);
     for (const { input } of applied) input.saved?.();
     unacked.push(...applied);
-    inHand = [];
+    inHand = failure ? [failure.input, ...behind] : [];
     settleUnchanged(unchanged, mustSave || isFresh);
     // A refused effect stands in the document with its due time: no delivery waits on another queue.
     if (effectRetryAt !== null && !isRetryUnsaved()) for (const { input } of unacked.splice(0)) input.settle();
@@ -346,12 +346,12 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     const doubtful: Input<Ev>[] = [];
     for (const input of inputs) {
       if (isJudgedFresh || (isAtWork && input.event.type === wakeType)) {
+        if (input.event.type === wakeType) noWakeBefore = deps.now() + IDLE_WAKE_PAUSE_MS;
         input.saved?.();
         input.settle();
       } else doubtful.push({ ...input, needsFreshDocument: true });
     }
     inbox.unshift(...doubtful);
-    if (inputs.length > 0) noWakeBefore = deps.now() + IDLE_WAKE_PAUSE_MS;
   };
 
   /** @param effectsAt when somebody must look after the effects */
@@ -448,16 +448,16 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   const armTimer = () => {
     clearTimeout(timer);
     timer = undefined;
-    const wakeDue = document && stateDueAt(document.state);
-    const due = earliest(wakeDue && Math.max(wakeDue, noWakeBefore), effectRetryAt);
+    const stateDue = document && stateDueAt(document.state);
+    const wakeAt = stateDue !== null && stateDue <= deps.now() ? Math.max(stateDue, noWakeBefore) : stateDue;
+    const due = earliest(wakeAt, effectRetryAt);
     if (due === null) return;
     const fire = () => {
-      // A timer may fire a little early, and waits for no longer than 24 days.
       const now = deps.now();
-      if (now < due) return armTimer();
       if (effectRetryAt !== null && effectRetryAt <= now) void runEffects();
-      if (wakeDue !== null && wakeDue <= now) push({ event: behaviour.wake(), settle: () => {} });
-      else if (timer === undefined) armTimer();
+      if (wakeAt !== null && wakeAt <= now) push({ event: behaviour.wake(), settle: () => {} });
+      // Also when it fired a little early, as timers do, or as late as one timer can wait.
+      else armTimer();
     };
     timer = setTimeout(fire, Math.min(Math.ceil(Math.max(0, due - deps.now())), MAX_TIMER_MS));
     timer.unref();

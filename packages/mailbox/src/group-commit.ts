@@ -27,6 +27,7 @@ export interface GroupCommit<S> {
 export function createGroupCommit<S>(
   collection: ActorCollection<S>,
   applySideWrites: (writes: readonly SideWrite[]) => Promise<void>,
+  sidesSaved?: () => Promise<void> | void,
 ): GroupCommit<S> {
   const pending: PendingSave<S>[] = [];
   let isFlushing = false;
@@ -35,6 +36,7 @@ export function createGroupCommit<S>(
     try {
       const sides = batch.flatMap((save) => save.sides);
       if (sides.length > 0) await applySideWrites(sides);
+      await sidesSaved?.();
       const outcomes = await collection.saveAll(batch.map((save) => save.document));
       batch.forEach((save, index) => {
         save.resolve(outcomes[index] as SaveOutcome);

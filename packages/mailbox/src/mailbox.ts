@@ -1,9 +1,10 @@
 // The mailbox of a service: deliveries of its partitions go to their users' actors.
+import { createHash } from 'node:crypto';
 import type { Broker, Consumer, Delivery } from '@pipeline/broker';
 import { type MailboxService, mailboxQueues } from '@pipeline/contracts';
-import { backoffMs, errorCode, errorFields, type Logger, type Metrics, sleep } from '@pipeline/runtime';
+import { backoffMs, describeError, errorCode, errorFields, type Logger, type Metrics, sleep } from '@pipeline/runtime';
 import type { Store, StoredEffect } from '@pipeline/store';
-import { type Actor, createActor, type Input } from './actor.ts';
+import { type Actor, createActor, type FaultPoint, type Input, type Verdict } from './actor.ts';
 import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createGroupLoad } from './group-load.ts';
@@ -14,7 +15,9 @@ import { startWakeSweep, type WakeSweep } from './wake-sweep.ts';
 const MAX_ACTORS = 5_000;
 /** Idle actors with a due time nearer than this stay: their own timer is more exact than the sweep. */
 const KEEP_IF_DUE_WITHIN_MS = 60_000;
-const DRAIN_MS = 5_000;
+/** After a look for idle actors that found none. */
+const EVICTION_PAUSE_MS = 1_000;
+const DRAIN_MS = 3_000;
 const CALL_GRACE_MS = 1_500;
 
 export interface Mailbox {
@@ -43,10 +46,12 @@ export function createMailbox<
   edges: Edges<Ev, Fx, Call, Lookup>;
   logger: Logger;
   metrics: Metrics;
+  /** Called between the steps of handling an event, for tests. */
+  faultPoint?: FaultPoint;
 }): Mailbox {
-  const { service, broker, store, behaviour, edges, logger, metrics } = options;
+  const { service, broker, store, behaviour, edges, logger, metrics, faultPoint } = options;
   const collection = store.actors<S>(service === 'router' ? 'conversations' : 'ledgers');
-  const groupCommit = createGroupCommit(collection, store.applySideWrites);
+  const groupCommit = createGroupCommit(collection, store.applySideWrites, () => faultPoint?.('sides-saved'));
   const load = createGroupLoad((keys) => collection.load(keys));
   const loadProcessed = createGroupLoad(async (keys) => {
     const known = await store.processedIds.known(keys);
@@ -59,7 +64,8 @@ export function createMailbox<
   let consumers: Consumer[] = [];
   let sweep: WakeSweep | null = null;
   let suspended: Promise<void> | null = null;
-  let isStopping = false;
+  let noEvictionBefore = 0;
+  const stopping = new AbortController();
 
   const handled = metrics.counter('mailbox_events_total', 'Events handled', ['type', 'outcome'] as const);
   const durations = metrics.seconds('mailbox_event_seconds', 'From delivery to ack', ['type'] as const);
@@ -70,7 +76,7 @@ export function createMailbox<
   const actorFor = (userKey: string, partition: number): Actor<Ev> => {
     const known = actors.get(userKey);
     if (known) return known.actor;
-    if (actors.size >= MAX_ACTORS) evictIdle();
+    if (actors.size >= MAX_ACTORS && performance.now() >= noEvictionBefore) evictIdle();
     const actor = createActor<S, Ev, Fx, Call, Lookup>(userKey, {
       service,
       behaviour,
@@ -82,9 +88,10 @@ export function createMailbox<
       now: store.now,
       logger,
       openCalls,
-      failed: (key, input, error) => failed(key, input, error),
+      failed,
       storeAway,
       outcome,
+      faultPoint,
       onEffectRefused(effect, error) {
         refusals.inc();
         logger.warn({ userKey, effectId: effect.id, ...errorFields(error) }, 'effect.refused');
@@ -103,6 +110,8 @@ export function createMailbox<
       actors.delete(userKey);
       if (actors.size < MAX_ACTORS * 0.9) return;
     }
+    // Nearly all are busy: looking through them again for each newcomer would cost more than they do.
+    noEvictionBefore = performance.now() + EVICTION_PAUSE_MS;
   };
 
   const onDelivery = (partition: number, delivery: Delivery) => {
@@ -136,13 +145,15 @@ export function createMailbox<
   };
 
   const parkUnreadable = async (delivery: Delivery, error: unknown) => {
-    const { type, messageId, correlationId, routingKey, exchange } = delivery;
+    const { type, correlationId, routingKey, exchange, content } = delivery;
+    // Without an id of its own, one that tells it from others and is the same when it comes again.
+    const messageId = delivery.messageId || createHash('sha256').update(content).digest('hex');
     const origin = { type, messageId, correlationId, userKey: routingKey, exchange };
-    const body = delivery.content.toString('utf8');
+    const body = content.toString('utf8');
     try {
       await store.deadLetters.keep({
         service,
-        reason: String((error as Error).message),
+        reason: describeError(error),
         code: errorCode(error),
         attempts: 1,
         origin,
@@ -156,16 +167,15 @@ export function createMailbox<
     }
   };
 
-  const failed = async (userKey: string, input: Input<Ev>, error: unknown): Promise<boolean> => {
+  const failed = async (userKey: string, input: Input<Ev>, error: unknown): Promise<Verdict> => {
     const { event } = input;
     const delivery = deliveries.get(input.settle) ?? null;
-    const failedEvent: FailedEvent = { type: event.type, id: event.id, userKey, delivery, body: event };
-    const isRetried = await retryOrPark({ service, store, logger }, failedEvent, error);
-    if (!isRetried) {
-      handled.inc({ type: event.type, outcome: 'parked' });
-      await edges.parked(userKey, event);
-    }
-    return isRetried;
+    const isWake = event.type === behaviour.wake().type;
+    const failedEvent: FailedEvent = { type: event.type, id: event.id, userKey, delivery, body: event, isWake };
+    const parked = () => edges.parked(userKey, event);
+    const verdict = await retryOrPark({ service, store, logger }, failedEvent, error, parked);
+    if (verdict !== 'retry') handled.inc({ type: event.type, outcome: verdict });
+    return verdict;
   };
 
   const outcome = (userKey: string, callId: string, event: Ev) => {
@@ -196,17 +206,17 @@ export function createMailbox<
 
   /** Without the database nothing can be decided: give the partitions up (another replica may reach it), come back with it. */
   const storeAway = (error: unknown) => {
-    if (suspended || isStopping) return;
+    if (suspended) return;
     logger.warn(errorFields(error), 'mailbox.suspended');
     suspended = (async () => {
       await Promise.all(consumers.map((consumer) => consumer.close()));
-      for (let attempt = 0; !isStopping; attempt++) {
-        await sleep(backoffMs(attempt, 100, 1_000));
-        await store.whenUp();
+      for (let attempt = 0; !stopping.signal.aborted; attempt++) {
+        await sleep(backoffMs(attempt, 100, 1_000), stopping.signal);
+        await store.whenUp(stopping.signal);
         if (store.problem() === null) break;
       }
+      if (stopping.signal.aborted) return;
       suspended = null;
-      if (isStopping) return;
       logger.info('mailbox.resumed');
       for (const consumer of consumers) consumer.resume();
     })();
@@ -229,19 +239,19 @@ export function createMailbox<
           onClose: () => dropPartition(partition),
         }),
       );
-      sweep = startWakeSweep({ service, collection, publisher: broker, store, logger });
+      sweep = startWakeSweep({ service, collection, broker, store, logger });
     },
     async stop() {
-      isStopping = true;
-      await sweep?.stop();
+      stopping.abort();
       for (const consumer of consumers) consumer.pause();
       const all = () => [...actors.values()];
-      await waitUntil(() => all().every(({ actor }) => actor.isIdle() && !actor.hasOpenCall()), CALL_GRACE_MS);
+      const isDone = () => all().every(({ actor }) => actor.isIdle() && !actor.hasOpenCall());
+      await Promise.all([sweep?.stop(), waitUntil(isDone, CALL_GRACE_MS)]);
       for (const { actor } of all()) actor.stopTimer();
       await waitUntil(() => all().every(({ actor }) => actor.isIdle()), DRAIN_MS);
       await Promise.all(consumers.map((consumer) => consumer.close()));
-      await waitUntil(() => openCalls.size === 0, CALL_GRACE_MS);
-      await Promise.race([Promise.all(forwarding), sleep(CALL_GRACE_MS)]);
+      // Outcomes that come now go through the broker; calls that take longer are made again by whoever is next.
+      await waitUntil(() => openCalls.size === 0 && forwarding.size === 0, CALL_GRACE_MS);
     },
     problem() {
       if (suspended) return 'the database is away: partitions given up';

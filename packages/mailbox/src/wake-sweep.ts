@@ -1,7 +1,7 @@
 // Wakes actors whose due time has passed and whose owner, for whatever reason, hasn't noticed.
-import type { Publisher } from '@pipeline/broker';
+import type { Broker } from '@pipeline/broker';
 import { exchanges, type MailboxService, wake } from '@pipeline/contracts';
-import { errorFields, type Logger, sleep } from '@pipeline/runtime';
+import { errorFields, type Logger, sleep, waitAtMost } from '@pipeline/runtime';
 import type { ActorCollection, Store } from '@pipeline/store';
 
 const SWEEP_INTERVAL_MS = 1_000;
@@ -9,6 +9,8 @@ const OVERDUE_MS = 1_000;
 /** The same document is woken at most once in this time. */
 const WAKE_PAUSE_MS = 5_000;
 const WAKES_PER_SWEEP = 500;
+/** A publish may hang while the broker holds publishers back. */
+const STOP_MS = 1_000;
 
 export interface WakeSweep {
   stop(): Promise<void>;
@@ -18,11 +20,11 @@ export interface WakeSweep {
 export function startWakeSweep<S>(deps: {
   service: MailboxService;
   collection: ActorCollection<S>;
-  publisher: Publisher;
+  broker: Pick<Broker, 'publish' | 'problem'>;
   store: Pick<Store, 'now' | 'problem'>;
   logger: Logger;
 }): WakeSweep {
-  const { service, collection, publisher, store, logger } = deps;
+  const { service, collection, broker, store, logger } = deps;
   const exchange = service === 'router' ? exchanges.routerMailboxes : exchanges.senderMailboxes;
   const stopping = new AbortController();
 
@@ -32,7 +34,7 @@ export function startWakeSweep<S>(deps: {
     await Promise.all(
       userKeys.map((userKey) => {
         const messageId = `wake:${userKey}:${Math.round(now)}`;
-        return publisher.publish(exchange, userKey, { type: wake.type, messageId, correlationId: messageId, body: {} });
+        return broker.publish(exchange, userKey, { type: wake.type, messageId, correlationId: messageId, body: {} });
       }),
     );
   };
@@ -40,7 +42,7 @@ export function startWakeSweep<S>(deps: {
   const sweeping = (async () => {
     while (!stopping.signal.aborted) {
       await sleep(SWEEP_INTERVAL_MS, stopping.signal);
-      if (stopping.signal.aborted || store.problem() !== null) continue;
+      if (stopping.signal.aborted || store.problem() !== null || broker.problem() !== null) continue;
       // Not published or not claimed: still overdue, so the next sweep finds it.
       await sweepOnce().catch((error) => logger.warn(errorFields(error), 'sweep.failed'));
     }
@@ -49,7 +51,7 @@ export function startWakeSweep<S>(deps: {
   return {
     stop() {
       stopping.abort();
-      return Promise.race([sweeping, sleep(1_000)]);
+      return waitAtMost(STOP_MS, sweeping);
     },
   };
 }

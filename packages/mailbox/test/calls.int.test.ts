@@ -53,7 +53,10 @@ test('a call that outlasts its guard is not made twice while its process lives',
   await start(made, () => open.promise);
   const user = 'wk1:guarded';
   await rig.send(user, { n: 1, callMs: 1 });
-  await eventually('the sweep has come by', async () => (await rig.states.load([user])).get(user)?.wokenAt !== undefined);
+  await eventually(
+    'the sweep has come by',
+    async () => (await rig.states.load([user])).get(user)?.wokenAt !== undefined,
+  );
   // Behind the wake in the same mailbox: once this is applied, the wake has been seen.
   await rig.send(user, { n: 2 });
   await rig.passesOn(user, ['1', '2']);

@@ -61,7 +61,9 @@ test('every number of every user is applied once and in order, however often rep
         if (random() < DUPLICATES) await rig.send(user, { n, ...call });
         published++;
         // The stream lasts as long as the killing: the broker alone would take it all in a second.
-        await eventually('more is wanted', () => published < kills * (USERS * NUMBERS / KILLS) + USERS, { withinMs: 60_000 });
+        await eventually('more is wanted', () => published < kills * ((USERS * NUMBERS) / KILLS) + USERS, {
+          withinMs: 60_000,
+        });
       }
     }),
   );
@@ -89,7 +91,8 @@ test('every number of every user is applied once and in order, however often rep
           (found.get(user)?.state.called.length ?? 0) < (expectedCalls.get(user)?.length ?? 0) ||
           (found.get(user)?.effects.length ?? 1) > 0,
       );
-      if (short.length > 0) throw new Error(`${short.length} users, ${short[0]}: ${JSON.stringify(found.get(short[0] ?? ''))}`);
+      if (short.length > 0)
+        throw new Error(`${short.length} users, ${short[0]}: ${JSON.stringify(found.get(short[0] ?? ''))}`);
       return true;
     },
     { withinMs: 20_000, everyMs: 100 },
@@ -104,7 +107,10 @@ test('every number of every user is applied once and in order, however often rep
     expect([user, called]).toEqual([user, expectedCalls.get(user)]);
     const passedOn = [...new Set(rig.recorded.get(user))];
     expect([user, passedOn.filter((what) => !what.startsWith('called'))]).toEqual([user, oneTo(NUMBERS).map(String)]);
-    expect([user, passedOn.filter((what) => what.startsWith('called'))]).toEqual([user, called.map((n) => `called:${n}`)]);
+    expect([user, passedOn.filter((what) => what.startsWith('called'))]).toEqual([
+      user,
+      called.map((n) => `called:${n}`),
+    ]);
   }
   expect((await rig.leftInQueues()).filter((id) => !id.startsWith('wake:'))).toEqual([]);
 }, 90_000);

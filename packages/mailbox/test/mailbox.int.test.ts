@@ -67,7 +67,10 @@ test('an event whose save is lost is not taken for applied, although its batch w
       if (point === 'sides-saved') await new Promise(() => {}); // this process never gets to save
     },
   });
-  await eventually('ids have been written', async () => (await rig.store.processedIds.known([`router:${user}:${user}:1`])).size === 1);
+  await eventually(
+    'ids have been written',
+    async () => (await rig.store.processedIds.known([`router:${user}:${user}:1`])).size === 1,
+  );
   await second.broker.close();
   await second.store.close();
   await start();
@@ -79,7 +82,10 @@ test('a document that somebody else has saved is read again and the event reduce
   const user = 'wk1:stale';
   await rig.send(user, { n: 1 });
   await rig.passesOn(user, ['1']);
-  await eventually('the effect is removed', async () => (await rig.states.load([user])).get(user)?.effects.length === 0);
+  await eventually(
+    'the effect is removed',
+    async () => (await rig.states.load([user])).get(user)?.effects.length === 0,
+  );
   const [stored] = [...(await rig.states.load([user])).values()];
   if (!stored) throw new Error('no document');
   const bumped = { ...stored, version: stored.version + 1, state: { ...stored.state, numbers: [1, 100] } };
@@ -187,7 +193,10 @@ test('the sweep wakes whoever is overdue and in nobody’s memory', async () => 
   const user = 'wk1:swept';
   await rig.send(user, { n: 1, dueInMs: 300 });
   await rig.passesOn(user, ['1']);
-  await eventually('the effect is removed', async () => (await rig.states.load([user])).get(user)?.effects.length === 0);
+  await eventually(
+    'the effect is removed',
+    async () => (await rig.states.load([user])).get(user)?.effects.length === 0,
+  );
   await first.stop();
   await start();
   await rig.passesOn(user, ['1', 'due:1']);
@@ -246,7 +255,8 @@ test('an event that can’t be read is kept and acked, also if it has no id', as
       correlationId: '',
       body: { n },
     });
-  const kept = async () => (await rig.store.deadLetters.list('router', 100)).filter(({ origin }) => origin.type === 'who.knows');
+  const kept = async () =>
+    (await rig.store.deadLetters.list('router', 100)).filter(({ origin }) => origin.type === 'who.knows');
   await eventually('both are kept', async () => (await kept()).length === 2);
   await replica.stop();
   expect(await rig.leftInQueues()).toEqual([]);

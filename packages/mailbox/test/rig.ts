@@ -6,7 +6,15 @@ import { type ActorCollection, openStore, type Store } from '@pipeline/store';
 import { eventually } from '../../../test/support/eventually.ts';
 import { createTestServersWithTopology, type TestServers } from '../../../test/support/servers.ts';
 import { createMailbox, type Edges, type Mailbox } from '../src/index.ts';
-import { type ToyCall, type ToyEffect, type ToyEvent, type ToyNumber, type ToyState, toyBehaviour, toyEdges } from './toy.ts';
+import {
+  type ToyCall,
+  type ToyEffect,
+  type ToyEvent,
+  type ToyNumber,
+  type ToyState,
+  toyBehaviour,
+  toyEdges,
+} from './toy.ts';
 
 export interface Replica {
   mailbox: Mailbox;
@@ -103,7 +111,12 @@ export async function openRig(partitions = 2): Promise<Rig> {
       return replica;
     },
     send: (user, body, messageId = `${user}:${body.n}`) =>
-      broker.publish(exchanges.routerMailboxes, user, { type: 'toy.number', messageId, correlationId: messageId, body }),
+      broker.publish(exchanges.routerMailboxes, user, {
+        type: 'toy.number',
+        messageId,
+        correlationId: messageId,
+        body,
+      }),
     stateOf: async (user) => (await states.load([user])).get(user)?.state,
     async passesOn(user, wanted, withinMs = 10_000) {
       let got: string[] = [];
@@ -117,7 +130,8 @@ export async function openRig(partitions = 2): Promise<Rig> {
       ).catch((error: Error) => {
         throw new Error(`${error.message}; got ${got.join(' ')}`);
       });
-      if (got.join(' ') !== wanted.join(' ')) throw new Error(`${user} passed on ${got.join(' ')}, not ${wanted.join(' ')}`);
+      if (got.join(' ') !== wanted.join(' '))
+        throw new Error(`${user} passed on ${got.join(' ')}, not ${wanted.join(' ')}`);
     },
     async leftInQueues() {
       const left: string[] = [];

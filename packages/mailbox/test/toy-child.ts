@@ -32,5 +32,11 @@ export function startToyChild(options: ToyProcessOptions): ToyChild {
     }),
   ]);
   ready.catch(() => {}); // told to whoever awaits it
-  return { ended, ready, pid: child.pid ?? -1, kill: (signal) => void child.kill(signal), errors: () => errors.join('') };
+  return {
+    ended,
+    ready,
+    pid: child.pid ?? -1,
+    kill: (signal) => void child.kill(signal),
+    errors: () => errors.join(''),
+  };
 }

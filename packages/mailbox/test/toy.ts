@@ -103,7 +103,8 @@ export function toyEdges(
 ): Edges<ToyEvent, ToyEffect, ToyCall, never> {
   return {
     decode({ type, messageId: id, content }) {
-      if (type === 'toy.number') return { type, id, sendTime: null, ...(JSON.parse(content.toString()) as { n: number }) };
+      if (type === 'toy.number')
+        return { type, id, sendTime: null, ...(JSON.parse(content.toString()) as { n: number }) };
       if (type === wake.type) return { type, id };
       if (type === callSettled.type) {
         const { callId, outcome } = decodeBody(callSettled, content);

@@ -1,6 +1,8 @@
 // The two kinds of failure, and nothing else: try again, or don't.
 // Duplicate, unbound or expired are outcomes (returned values), never errors.
 
+const MAX_CAUSES = 5;
+
 interface ErrorOptions {
   cause?: unknown;
   /** What was attempted, for the log: never message texts, tokens or codes. */
@@ -41,11 +43,15 @@ export function errorCode(error: unknown): string {
   return error instanceof CodedError ? error.code : 'unexpected';
 }
 
-/** Message and causes of an error in one line, for logs and readiness answers. */
+/** Message and causes of an error in one line, for logs and readiness answers. Says the same thing once. */
 export function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const own = error.message || error.name;
-  if (error instanceof AggregateError && error.errors.length > 0 && !error.message)
-    return describeError(error.errors[0]);
-  return error.cause === undefined ? own : `${own}: ${describeError(error.cause)}`;
+  const said: string[] = [];
+  for (let at = error, depth = 0; at !== undefined && at !== null && depth < MAX_CAUSES; depth++) {
+    // Not `instanceof`: an error of another realm (a test's, a worker's) is an error all the same.
+    const { message, name, errors, cause } = Object(at) as Partial<AggregateError>;
+    const words = message || (errors?.[0] ? describeError(errors[0]) : (name ?? String(at)));
+    if (!said.some((known) => known.includes(words))) said.push(words);
+    at = cause;
+  }
+  return said.join(': ');
 }

@@ -6,6 +6,7 @@ import { BINDER_QUEUE, exchanges } from '@pipeline/contracts';
 import {
   createHealth,
   createHttpServer,
+  createLifecycle,
   createMetrics,
   jsonBody,
   type Logger,
@@ -51,23 +52,17 @@ export function createBinder(config: BinderConfig, logger: Logger): Service {
   http.app.use('/api/v1/agent/instances', instancesApi(openedStore, instanceRules(config.BRIDGE_ALLOWED_NETWORKS)));
   http.app.use('/api/v1/agent/channels/wecom/bind', bindCodeApi(openedStore, { codeTtlMs, kfUrl, drawCode }));
 
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  /** What to undo, in the order in which it was done. */
-  const opened: (() => Promise<void>)[] = [];
-  let starting: Promise<void> = Promise.resolve();
-
-  const open = async () => {
+  return createLifecycle(async ({ signal, opened }) => {
     // First, so that /healthz and /readyz answer while the rest still waits.
     await http.listen();
-    opened.push(http.close);
+    opened(http.close);
     const { MONGODB_URI: uri, RABBITMQ_URL: url } = config;
     const myStore = await openStore({ uri, logger, signal });
     store = myStore;
-    opened.push(myStore.close);
+    opened(myStore.close);
     const myBroker = await createBroker({ url, name: `binder@${hostname()}`, logger, signal });
     broker = myBroker;
-    opened.push(myBroker.close);
+    opened(myBroker.close);
     const { routerMailboxes, senderMailboxes } = exchanges;
     await myBroker.awaitTopology({
       exchanges: [routerMailboxes, senderMailboxes],
@@ -82,24 +77,6 @@ export function createBinder(config: BinderConfig, logger: Logger): Service {
     });
     consumer = createMatchConsumer({ broker: myBroker, store: myStore, matches, logger, metrics });
     consumer.start();
-    opened.push(consumer.stop);
-  };
-  const unwind = async () => {
-    for (const close of opened.splice(0).reverse()) await close();
-  };
-
-  return {
-    start() {
-      starting = open();
-      return starting.catch(async (error) => {
-        await unwind();
-        throw error;
-      });
-    },
-    async stop() {
-      stopping.abort();
-      await starting.catch(() => {}); // told by start
-      await unwind();
-    },
-  };
+    opened(consumer.stop);
+  });
 }

@@ -248,7 +248,7 @@ describe('codes', () => {
     expect(codes.filter((code) => code?.state === 'voided')).toHaveLength(19);
   });
 
-  test('a code made while its instance is deleted does not outlive it', async () => {
+  test('a code asked for while its instance is deleted is given out or refused, and the instance stays gone', async () => {
     for (let round = 0; round < 5; round++) {
       const instanceId = `${id}-race-${round}`;
       await call('POST', '/instances', { id: instanceId, name: 'x', status: 'running', serverHost: '' });
@@ -258,7 +258,8 @@ describe('codes', () => {
       ]);
       expect(deleted.status).toBe(204);
       expect([201, 404]).toContain(made.status);
-      expect(await servers.store.bindingCodes.findLive(instanceId, Date.now())).toBeNull();
+      expect((await call('GET', bindPath(instanceId))).status).toBe(404);
+      expect((await call('POST', bindPath(instanceId))).status).toBe(404);
     }
   });
 

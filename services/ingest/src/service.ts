@@ -5,6 +5,7 @@ import { BINDER_QUEUE, exchanges } from '@pipeline/contracts';
 import {
   createHealth,
   createHttpServer,
+  createLifecycle,
   createMetrics,
   type Logger,
   type Service,
@@ -44,23 +45,17 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
     health.addDetail(`poll ${openKfId}`, () => (pollers.get(openKfId) ?? notStarted).state());
   }
 
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  /** What to undo, in the order in which it was done. */
-  const opened: (() => Promise<void>)[] = [];
-  let starting: Promise<void> = Promise.resolve();
-
-  const open = async () => {
+  return createLifecycle(async ({ signal, opened }) => {
     // First, so that /healthz and /readyz answer while the rest still waits.
     await http.listen();
-    opened.push(http.close);
+    opened(http.close);
     const { MONGODB_URI: uri, RABBITMQ_URL: url } = config;
     const myStore = await openStore({ uri, logger, signal });
     store = myStore;
-    opened.push(myStore.close);
+    opened(myStore.close);
     const myBroker = await createBroker({ url, name: `ingest@${hostname()}`, logger, signal });
     broker = myBroker;
-    opened.push(myBroker.close);
+    opened(myBroker.close);
     const { routerMailboxes, senderMailboxes, binder } = exchanges;
     await myBroker.awaitTopology({
       exchanges: [routerMailboxes, senderMailboxes, binder],
@@ -74,7 +69,7 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
       timeoutMs: config.WECOM_TIMEOUT_MS,
     });
     // It waits for the calls under way, which may take longer than a stop may.
-    opened.push(() => waitAtMost(CLOSE_MS, wecom.close()));
+    opened(() => waitAtMost(CLOSE_MS, wecom.close()));
     const publishPage = createPublishPage({
       publishItem: createPublishItem({ publisher: myBroker, claimCode: createClaimCode(myStore) }),
       deadLetters: myStore.deadLetters,
@@ -115,30 +110,12 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
         metrics: pollMetrics,
       });
       lease.start();
-      opened.push(lease.stop);
+      opened(lease.stop);
       poller.start();
-      opened.push(poller.stop);
+      opened(poller.stop);
       pollers.set(openKfId, poller);
     }
-  };
-  const unwind = async () => {
-    for (const close of opened.splice(0).reverse()) await close();
-  };
-
-  return {
-    start() {
-      starting = open();
-      return starting.catch(async (error) => {
-        await unwind();
-        throw error;
-      });
-    },
-    async stop() {
-      stopping.abort();
-      await starting.catch(() => {}); // told by start
-      await unwind();
-    },
-  };
+  });
 }
 
 const notStarted: Pick<Poller, 'problem' | 'state'> = {

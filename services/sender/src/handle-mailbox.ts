@@ -14,7 +14,7 @@ import {
 import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { errorCode, InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
 import type { Store } from '@pipeline/store';
-import { type ErrcodeClass, isWecomError, type WecomClient } from '@pipeline/wecom';
+import { describeErrcode, type ErrcodeClass, isWecomError, type WecomClient } from '@pipeline/wecom';
 import type { AccountGate } from './account-gate.ts';
 import { sentContent } from './affordable.ts';
 import { callOf, createDueAt, createLedgerReducer } from './ledger.ts';
@@ -83,7 +83,8 @@ export function ledgerEdges(deps: {
       if (!isWecomError(error))
         return { kind: 'unanswered', isUnanswered: false, code: errorCode(error), retryAfterMs: null };
       const { errcode, class: kind, isUnanswered, retryAfterMs } = error;
-      if (kind === 'configuration') gate.close(CONFIGURATION_PAUSE_MS, error.message);
+      if (kind === 'configuration')
+        gate.close(CONFIGURATION_PAUSE_MS, `${error.message}: ${describeErrcode(errcode ?? 0).hint}`);
       if (retryAfterMs !== null) gate.close(retryAfterMs, null);
       if (errcode === null) return { kind: 'unanswered', isUnanswered, code: error.code, retryAfterMs };
       return { kind: 'refused', errcode, class: refusalClass(kind), retryAfterMs };

@@ -1,0 +1,299 @@
+// The world around one ledger: plays the mailbox, the database and WeCom with its five sends per message, and checks every step.
+import type { CustomerItem, TextKind } from '@pipeline/contracts';
+import type { Delivery } from '@pipeline/store';
+import { sentContent } from '../src/affordable.ts';
+import { callOf, createDueAt, createLedgerReducer } from '../src/ledger.ts';
+import {
+  emptyLedger,
+  type LedgerEffect,
+  type LedgerEvent,
+  type LedgerSettings,
+  type LedgerState,
+  type QueuedText,
+  type SendOutcome,
+} from '../src/ledger-state.ts';
+
+export const settings: LedgerSettings = { allowance: 5, reserve: 3, windowMs: 172_800_000 };
+export const userKey = 'wkA:wmB';
+export const startOfTime = 1_800_000_000_000;
+
+/** What WeCom's documents leave open. */
+export interface Wecom {
+  /** Which it looks at first: the msgid or the allowance. */
+  checksFirst: 'msgid' | 'allowance';
+  /** A refused send uses its msgid up. */
+  burnsMsgids: boolean;
+}
+
+/** How a call ends. `busy`, `closed`, `misconfigured` and `blocked`: WeCom refuses it, whatever it is. */
+export type Fate =
+  | 'answered'
+  | 'lost before'
+  | 'lost behind'
+  | 'crash before'
+  | 'crash behind'
+  | 'paused'
+  | 'busy'
+  | 'closed'
+  | 'misconfigured'
+  | 'blocked';
+
+export interface Accepted {
+  textId: string;
+  part: number;
+  msgid: string;
+  content: string;
+  hasMore: boolean;
+}
+
+const refused = (errcode: number, kind: Extract<SendOutcome, { kind: 'refused' }>['class']): SendOutcome => ({
+  kind: 'refused',
+  errcode,
+  class: kind,
+  retryAfterMs: null,
+});
+const refusals = {
+  busy: refused(45033, 'retryable'),
+  closed: refused(95018, 'waiting'),
+  misconfigured: refused(60020, 'configuration'),
+  blocked: refused(40201, 'permanent'),
+};
+const unanswered = (isUnanswered: boolean): SendOutcome => ({
+  kind: 'unanswered',
+  isUnanswered,
+  code: 'x',
+  retryAfterMs: null,
+});
+
+export type World = ReturnType<typeof createLedgerWorld>;
+
+/** A ledger in a world whose clock stands at {@link startOfTime}; nobody has written yet. */
+export function createLedgerWorld(wecom: Wecom = { checksFirst: 'msgid', burnsMsgids: false }) {
+  const reduce = createLedgerReducer(settings);
+  const dueAt = createDueAt(settings);
+  const seen = new Set<string>();
+  const deliveries = new Map<string, Delivery>();
+  const usedMsgids = new Set<string>();
+  const callIds = new Set<string>();
+  let paidUntil = 0;
+  let sendsLeft = 0;
+  let written = 0;
+
+  const world = {
+    state: emptyLedger() as LedgerState,
+    now: startOfTime,
+    /** What the user has got, in order. */
+    accepted: [] as Accepted[],
+    effects: [] as LedgerEffect[],
+    counts: [] as string[],
+    /** errcodes of WeCom's refusals that were its own idea. */
+    refusedWith: [] as number[],
+    delivered: [] as LedgerEvent[],
+    dueAt: () => dueAt(world.state),
+    call: () => callOf(world.state),
+    delivery: (textId: string) => deliveries.get(`${userKey}:${textId}`) ?? null,
+    deadLetters: () => world.effects.filter((effect) => effect.kind === 'dead-letter'),
+    /** What the user has got, in a short form: `<text id>.<part>`, with `+` for `more`. */
+    got: () => world.accepted.map(({ textId, part, hasMore }) => `${textId}.${part}${hasMore ? '+' : ''}`),
+
+    /** @returns whether anything changed */
+    deliver(event: LedgerEvent): boolean {
+      const onceId = event.type === 'customer.item' || event.type === 'text' ? event.id : null;
+      if (onceId !== null && seen.has(onceId)) return false;
+      if (onceId !== null) seen.add(onceId);
+      const before = world.state;
+      const effectsBefore = world.effects.length;
+      const saves: (() => void)[] = [];
+      let next: LedgerEvent | null = event;
+      for (let lookups = 0; next !== null; lookups++) {
+        if (lookups === 100) throw new Error('the reducer asks without end');
+        const stateBefore: LedgerState = world.state;
+        const { state, effects, sides, counts, lookup } = reduce(stateBefore, next, { userKey, now: world.now });
+        world.state = state;
+        world.effects.push(...effects);
+        world.counts.push(...(counts ?? []));
+        // Read before the save, as the mailbox does it.
+        for (const { filter, update } of sides) saves.push(() => save(filter._id, update));
+        checkBegun(stateBefore);
+        next = null;
+        if (lookup?.kind === 'delivery')
+          next = {
+            type: 'delivery.found',
+            id: 'lookup',
+            textId: lookup.textId,
+            delivery: world.delivery(lookup.textId),
+          };
+        else if (lookup) {
+          const { failure } = lookup;
+          const delivery = [...deliveries.values()].find(({ msgids }) => msgids.includes(failure.failMsgid)) ?? null;
+          next = { type: 'failed-part.found', id: 'lookup', failure, delivery };
+        }
+      }
+      for (const run of saves) run();
+      checkState();
+      return world.state !== before || world.effects.length > effectsBefore;
+    },
+
+    /** The customer writes: WeCom opens a new allowance. @returns the item, which ingest delivers sooner or later */
+    write(fields: Partial<CustomerItem> = {}): LedgerEvent {
+      const sendTime = Math.floor(world.now / 1000);
+      paidUntil = sendTime * 1000 + settings.windowMs;
+      sendsLeft = settings.allowance;
+      const msgId = `m${written++}`;
+      const item = { msgId, sendTime, msgtype: 'text', text: 'x', decidedBy: null, match: null, ...fields };
+      return { type: 'customer.item', id: item.msgId, item };
+    },
+    userWrites: (fields: Partial<CustomerItem> = {}) => world.deliver(world.write(fields)),
+    /** The customer sends a lone continuation word. @returns what the conversation is told of it */
+    userSaysMore(): boolean | undefined {
+      world.userWrites({ decidedBy: 'sender', text: '继续' });
+      const settled = world.effects.findLast((effect) => effect.kind === 'settled');
+      return settled?.kind === 'settled' ? settled.consumed : undefined;
+    },
+    text(textId: string, kind: TextKind = 'answer', content = textId, msgId = `about-${textId}`): boolean {
+      const text = { textId, msgId, kind, decidedAt: world.now, content };
+      return world.deliver({ type: 'text', id: textId, text });
+    },
+
+    /** Ends the open call. With burnt msgids a lost refusal can't be told from a delivery: a stated limit, kept out. */
+    settle(fate: Fate = 'answered') {
+      const call = world.call();
+      if (!call) return;
+      const { id, attempt } = call;
+      const settled = (outcome: SendOutcome) =>
+        world.deliver({ type: 'call.settled', id: `${id}:settled`, callId: id, outcome });
+      const lost = () => world.deliver({ type: 'call.lost', id: `${id}:lost`, callId: id });
+      if (fate === 'paused') return settled(unanswered(false));
+      if (fate === 'lost before' || fate === 'crash before') {
+        if (wecom.burnsMsgids) return settled(unanswered(false));
+        return fate === 'lost before' ? settled(unanswered(true)) : lost();
+      }
+      if (fate === 'busy' || fate === 'closed' || fate === 'misconfigured' || fate === 'blocked') {
+        if (wecom.burnsMsgids) usedMsgids.add(attempt.msgid);
+        return settled(refusals[fate]);
+      }
+      const outcome = offer(attempt.msgid, attempt.textId, attempt.part, attempt.withMore, call.content);
+      if (fate === 'answered' || (wecom.burnsMsgids && outcome.kind !== 'sent')) return settled(outcome);
+      return fate === 'lost behind' ? settled(unanswered(true)) : lost();
+    },
+    /** Everything that can be sent now is sent, without any trouble. */
+    sendAll() {
+      for (let sends = 0; world.call(); sends++) {
+        if (sends === 1000) throw new Error('the sends never end');
+        world.settle();
+      }
+    },
+    report(failMsgid: string, failType = 4): boolean {
+      return world.deliver({
+        type: 'msg_send_fail',
+        id: `fail-${failMsgid}`,
+        failure: { msgId: `fail-${failMsgid}`, failMsgid, failType },
+      });
+    },
+    wake: () => world.deliver({ type: 'wake', id: 'timer' }),
+    /** Time goes by, and the ledger is woken whenever it is due. */
+    pass(ms: number) {
+      const until = world.now + ms;
+      for (let due = world.dueAt(); due !== null && due <= until; due = world.dueAt()) {
+        world.now = Math.max(world.now, due);
+        world.wake();
+      }
+      world.now = until;
+    },
+    /** The user keeps writing and WeCom has no more trouble: after this nothing may be left. */
+    finish() {
+      for (let rounds = 0; world.state.queue.length > 0; rounds++) {
+        if (rounds === 300) throw new Error('the queue never empties');
+        world.userWrites();
+        world.sendAll();
+        world.pass(61_000);
+        world.sendAll();
+      }
+    },
+  };
+
+  const save = (id: string, update: Record<string, unknown>) => {
+    const { $set, $addToSet } = update as { $set?: Delivery; $addToSet?: { msgids: string } };
+    const known = deliveries.get(id);
+    if ($set) deliveries.set(id, { ...known, ...$set, _id: id });
+    else if (known && $addToSet) deliveries.set(id, { ...known, msgids: [...known.msgids, $addToSet.msgids] });
+  };
+
+  /** WeCom's send_msg. */
+  const offer = (msgid: string, textId: string, part: number, hasMore: boolean, inline: string | null): SendOutcome => {
+    const stored = world.delivery(textId)?.parts[part]?.content;
+    if (inline === null && stored === undefined) throw new Error(`${textId} has no part ${part}`);
+    const content = inline ?? sentContent(stored ?? '', hasMore);
+    if (Buffer.byteLength(content) > 2048) throw new Error(`${textId}.${part} is too long`);
+    const checks = {
+      msgid: () => (usedMsgids.has(msgid) ? refused(95033, 'permanent') : null),
+      allowance: () =>
+        world.now >= paidUntil ? refused(95002, 'waiting') : sendsLeft === 0 ? refused(95001, 'waiting') : null,
+    };
+    const [first, second] =
+      wecom.checksFirst === 'msgid' ? (['msgid', 'allowance'] as const) : (['allowance', 'msgid'] as const);
+    const refusal = checks[first]() ?? checks[second]();
+    if (refusal?.kind === 'refused') {
+      world.refusedWith.push(refusal.errcode);
+      if (wecom.burnsMsgids) usedMsgids.add(msgid);
+      return refusal;
+    }
+    usedMsgids.add(msgid);
+    sendsLeft--;
+    world.accepted.push({ textId, part, msgid, content, hasMore });
+    return { kind: 'sent' };
+  };
+
+  /** What must hold whenever a send begins. */
+  const checkBegun = (before: LedgerState) => {
+    const { attempt, queue, allowance } = world.state;
+    if (
+      !attempt ||
+      attempt.begunAt !== world.now ||
+      attempt.retryAt !== null ||
+      callIds.has(`${attempt.msgid}#${attempt.tries}`)
+    )
+      return;
+    if (before.attempt?.msgid === attempt.msgid && before.attempt.begunAt === attempt.begunAt) return;
+    const text = queue.find(({ textId, next }) => textId === attempt.textId && next === attempt.part);
+    const behind = queue.slice(text ? queue.indexOf(text) + 1 : 0).filter(({ kind }) => kind === 'answer');
+    const isLast = allowance.remaining === 0;
+    const isMoreWaiting = text !== undefined && (text.next + 1 < text.parts || behind.length > 0);
+    const wasAttempted = text !== undefined && (text.generation > 0 || text.triesBefore > 0);
+    assert({
+      'the first text in the queue is sent': text !== undefined && queue[0] === text,
+      'courtesy leaves the reserve': text?.kind !== 'courtesy' || allowance.remaining >= settings.reserve,
+      'courtesy and notices leave enough for the answers behind them':
+        text?.kind === 'answer' ||
+        allowance.remaining >= behind.reduce((sum, { parts, next }) => sum + parts - next, 0),
+      'the last affordable send says that there is more': !isLast || !isMoreWaiting || attempt.withMore || wasAttempted,
+      'more is not said of nothing': !attempt.withMore || (isLast && isMoreWaiting),
+    });
+  };
+
+  /** What must hold after every event. */
+  const checkState = () => {
+    const { attempt, queue, failures, settlements, allowance } = world.state;
+    const due = world.dueAt();
+    const call = world.call();
+    if (call && !callIds.has(call.id)) callIds.add(call.id);
+    const places = queue.map(({ textId, next }) => `${textId}.${next}`);
+    const hasText = (text: QueuedText) => attempt?.textId === text.textId && attempt.part === text.next;
+    assert({
+      'an attempt is about a text in the queue': attempt === null || queue.filter(hasText).length === 1,
+      'no part is queued twice': new Set(places).size === places.length,
+      'what is queued is being sent or waits': queue.length === 0 || attempt !== null || queue[0]?.waitingSince != null,
+      'only answers wait': attempt !== null || queue.every(({ kind }) => kind === 'answer'),
+      'what waits has a due time': queue.length === 0 || due !== null || call !== null,
+      'nothing is overdue': due === null || due > world.now,
+      'the document stays small': failures.length <= 50 && settlements.length <= 16 && allowance.begun.length <= 16,
+      'what is left is never negative': allowance.remaining >= 0 && allowance.remaining <= settings.allowance,
+    });
+  };
+
+  return world;
+}
+
+function assert(facts: Record<string, boolean>) {
+  for (const [fact, isTrue] of Object.entries(facts)) if (!isTrue) throw new Error(`not so: ${fact}`);
+}
