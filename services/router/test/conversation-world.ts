@@ -169,10 +169,13 @@ export function createConversationWorld() {
     const isHeldBack = items.slice(0, place).some((before) => before.decidedBy !== null && !settled.has(before.msgId));
     if (isHeldBack && key !== 'queueFull') throw new Error(`${text.id} was decided behind a hold`);
     const sendTime = items[place]?.sendTime ?? 0;
-    const inWindow = [...acceptedAt.values()].filter((time) => Math.abs(time - sendTime) < 60).length;
+    const times = [...acceptedAt.values()];
     const { rateLimitPerMinute } = settings;
-    if (inWindow > rateLimitPerMinute) throw new Error(`${text.id}: ${inWindow} messages accepted in a minute`);
-    if (key === 'rateLimited' && inWindow < rateLimitPerMinute) throw new Error(`${text.id} after ${inWindow}`);
+    for (const end of times)
+      if (times.filter((time) => time <= end && time > end - 60).length > rateLimitPerMinute)
+        throw new Error(`${text.id}: too many messages accepted in a minute`);
+    const isFew = times.filter((time) => Math.abs(time - sendTime) < 60).length < rateLimitPerMinute;
+    if (key === 'rateLimited' && isFew) throw new Error(`${text.id} for too few messages`);
   };
 
   const endingsOf = (msgId: string) =>
