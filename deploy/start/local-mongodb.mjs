@@ -5,11 +5,12 @@ import { performance } from 'node:perf_hooks';
 import { findMongod, installMongod } from './install-mongodb.mjs';
 import { startProcess } from './owned-process.mjs';
 import { node26, scripts } from './paths.mjs';
+import { answersTcp } from './probe.mjs';
 import { openProcessLog } from './process-log.mjs';
 import * as progress from './progress.mjs';
-import { lastLine, runCommand } from './run-command.mjs';
+import { errorLine, runCommand } from './run-command.mjs';
 import { StartError } from './start-error.mjs';
-import { answersTcp, supervise } from './supervise.mjs';
+import { supervise } from './supervise.mjs';
 
 const READY_MS = 90_000;
 const REPLICA_SET_MS = 45_000;
@@ -87,7 +88,7 @@ export async function makePrimary(run, port, member = `127.0.0.1:${port}`) {
   const script = join(scripts, 'make-primary.mjs');
   const result = await runCommand(run, node26, [script, String(port), member], { timeoutMs: REPLICA_SET_MS });
   if (result.code === 0) return;
-  const cause = result.isTimedOut ? `no primary within ${REPLICA_SET_MS / 1000} s` : lastLine(result.stderr);
+  const cause = result.isTimedOut ? `no primary within ${REPLICA_SET_MS / 1000} s` : errorLine(result.stderr);
   throw new StartError(
     'mongodb',
     `the replica set could not be set up: ${cause}`,

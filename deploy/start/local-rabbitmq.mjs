@@ -1,13 +1,13 @@
 // npm start, npm test ─▶ a RabbitMQ of our own: own data, node name, ports and epmd, on loopback only.
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { findRabbitmqServer, installRabbitmq } from './install-rabbitmq.mjs';
 import { startProcess } from './owned-process.mjs';
+import { probeHttp, speaksAmqp } from './probe.mjs';
 import { openProcessLog } from './process-log.mjs';
 import * as progress from './progress.mjs';
-import { probeHttp, supervise } from './supervise.mjs';
+import { supervise } from './supervise.mjs';
 
 const READY_MS = 90_000;
 const STOP_GRACE_MS = 15_000;
@@ -154,20 +154,4 @@ function findEpmd(/** @type {string} */ program) {
     );
   }
   return folders.map((folder) => join(folder, 'epmd')).find((file) => existsSync(file)) ?? 'epmd';
-}
-
-/** Whether a broker answers AMQP's greeting; an open port alone may still be starting. */
-function speaksAmqp(/** @type {number} */ port) {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port }, () => socket.write('AMQP\x00\x00\x09\x01', 'latin1'));
-    const end = (/** @type {boolean} */ isAnswered) => {
-      socket.destroy();
-      resolve(isAnswered);
-    };
-    socket.setTimeout(2000, () => end(false));
-    socket
-      .once('data', (data) => end(data[0] === 1))
-      .once('error', () => end(false))
-      .once('close', () => end(false));
-  });
 }

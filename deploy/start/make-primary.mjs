@@ -20,7 +20,7 @@ try {
   const admin = client.db('admin');
   const code = await admin.command({ replSetGetStatus: 1 }).then(
     () => 0,
-    (error) => error.code,
+    (/** @type {any} */ error) => error.code,
   );
   if (code === NOT_YET_INITIALIZED) {
     await admin.command({ replSetInitiate: { _id: 'rs0', members: [{ _id: 0, host }] } });
@@ -39,7 +39,7 @@ try {
   await client.close();
 }
 
-/** @param {import('mongodb').Db} admin @param {object} config */
+/** @param {any} admin the driver's Db @param {object} config */
 async function reconfigure(admin, config) {
   for (let attempt = 1; ; attempt++) {
     try {

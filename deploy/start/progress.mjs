@@ -84,7 +84,7 @@ export function bar(/** @type {string} */ name, /** @type {string} */ text) {
 
 function draw() {
   if (isTerminal) {
-    const width = (process.stdout.columns ?? 80) - 1;
+    const width = (process.stdout.columns || 80) - 1;
     const drawn = [...bars].map((own) => `${own.name} ${drawBar(own.fraction)} ${percent(own)}`).join('   ');
     process.stdout.write(`\r\x1b[K${`${stamp()} ${drawn}`.slice(0, width)}`);
     return;

@@ -73,7 +73,13 @@ export async function runCommand(run, command, args, options = {}) {
 /** For commands that are part of stopping: no stop request ends them. @returns {Run} */
 export const unstoppable = () => ({ signal: new AbortController().signal, records: { add() {}, remove() {} } });
 
-/** The last line with something on it: most tools say there what went wrong. */
+/** What went wrong: most tools say it in their last line, Node in the line above a stack trace. */
+export function errorLine(/** @type {string} */ text) {
+  const lines = text.split('\n').map((line) => line.trim());
+  return lines.find((line) => /^(Uncaught )?\w*Error\b.*: /.test(line)) ?? lastLine(text);
+}
+
+/** The last line with something on it. */
 export function lastLine(/** @type {string} */ text) {
   return text.trimEnd().split('\n').at(-1)?.trim() ?? '';
 }

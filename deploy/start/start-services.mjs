@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { startProcess } from './owned-process.mjs';
 import { local, node26, root } from './paths.mjs';
+import { probeHttp } from './probe.mjs';
 import { openProcessLog } from './process-log.mjs';
 import * as progress from './progress.mjs';
-import { lastLine, runCommand } from './run-command.mjs';
+import { errorLine, lastLine, runCommand } from './run-command.mjs';
 import { StartError } from './start-error.mjs';
-import { probeHttp, supervise } from './supervise.mjs';
+import { supervise } from './supervise.mjs';
 
 const SERVICE_GRACE_MS = 12_000;
 const SIMULATOR_GRACE_MS = 3000;
@@ -25,7 +26,7 @@ export async function applyTopology(session, env) {
   if (result.code !== 0) {
     const cause = result.isTimedOut
       ? `not done within ${TOPOLOGY_MS / 1000} s`
-      : lastLine(result.stderr) || lastLine(result.stdout);
+      : errorLine(result.stderr) || lastLine(result.stdout);
     throw new StartError(
       'topology',
       cause || `exit code ${result.code}`,

@@ -56,6 +56,8 @@ export function serviceEnvironment({ env, mode, generated, ports, infrastructure
   const common = {
     ...env,
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE || compileCache,
+    // V8's young generation at its default size makes up a third of what an idle service takes.
+    NODE_OPTIONS: env.NODE_OPTIONS || '--max-semi-space-size=4',
     RABBITMQ_URL: infrastructure.rabbitmqUrl,
     RABBITMQ_MANAGEMENT_URL: infrastructure.managementUrl,
     MONGODB_URI: infrastructure.mongodbUri,

@@ -97,10 +97,7 @@ async function startAll(session, mode, env, ports) {
     }),
   );
   session.onStop(() => Promise.all(services.map((service) => service.stop())));
-  // With a real account the rest must run even while WeCom refuses the credentials: the readiness says what to mend.
-  const isTolerable = mode.isDemo
-    ? undefined
-    : (/** @type {string} */ reason) => /wecom|errcode|credential|access.token/i.test(reason);
+  const isTolerable = mode.isDemo ? undefined : isOnlyWecom;
   await Promise.all([...simulators, ...services].map((part) => part.whenReady(isTolerable)));
 }
 
@@ -121,4 +118,15 @@ function printAddresses(env, isDemo) {
   progress.line('  logs           .local/logs');
   progress.line();
   progress.step('start', 'up; Ctrl-C stops everything');
+}
+
+/**
+ * With a real account the rest must run even while WeCom refuses the credentials or can't be reached; the reason says
+ * what to mend. A reason is `check: problem; check: problem`.
+ */
+function isOnlyWecom(/** @type {string} */ reason) {
+  return (
+    /(^|; )(wecom|poll [^:;]+): /.test(reason) &&
+    !/(^|; )(service|store|broker|consumer|mailbox|topology): /.test(reason)
+  );
 }

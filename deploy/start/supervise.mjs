@@ -1,5 +1,4 @@
 // npm start, npm test ─▶ each long-lived process: started, watched, started again when it dies, stopped.
-import { connect } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as progress from './progress.mjs';
@@ -15,7 +14,7 @@ const PROBE_STARTING_MS = 100;
 const EXIT_CONFIG = 78;
 
 /**
- * @typedef {{ isReady: boolean, reason?: string }} Readiness
+ * @typedef {import('./probe.mjs').Readiness} Readiness
  * @typedef {{ name: string, isReady: () => boolean, reason: () => string,
  *   whenReady: (options: { timeoutMs: number, signal: AbortSignal, isTolerable?: (reason: string) => boolean }) => Promise<boolean>,
  *   stop: () => Promise<void> }} Supervised
@@ -163,47 +162,4 @@ export function supervise({
       await current?.stop(stopGraceMs);
     },
   };
-}
-
-/**
- * Asks a URL. Ready is a 2xx answer; otherwise the reason is what the answer says.
- * @param {string} url @param {Record<string, string>} [headers]
- * @returns {Promise<Readiness>}
- */
-export async function probeHttp(url, headers = {}) {
-  try {
-    const response = await fetch(url, { headers, signal: AbortSignal.timeout(2000) });
-    const body = await response.text();
-    return response.ok
-      ? { isReady: true }
-      : { isReady: false, reason: reasonIn(body) || `${url} answers ${response.status}` };
-  } catch (error) {
-    const cause = /** @type {any} */ (error).cause;
-    return { isReady: false, reason: `${url} doesn't answer (${cause?.code ?? /** @type {Error} */ (error).name})` };
-  }
-}
-
-/** /readyz says `{ problems: { name: reason } }`; anything else is shown as it is. */
-function reasonIn(/** @type {string} */ body) {
-  try {
-    const { problems } = JSON.parse(body);
-    return Object.entries(problems)
-      .map(([name, problem]) => `${name}: ${problem}`)
-      .join('; ');
-  } catch {
-    return body.slice(0, 300).replaceAll(/\s+/g, ' ');
-  }
-}
-
-/** Ready is whatever listens. @param {number} port @returns {Promise<Readiness>} */
-export function answersTcp(port) {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port });
-    const end = (/** @type {boolean} */ isReady) => {
-      socket.destroy();
-      resolve({ isReady, reason: `nothing listens on port ${port}` });
-    };
-    socket.setTimeout(2000, () => end(false));
-    socket.once('connect', () => end(true)).once('error', () => end(false));
-  });
 }

@@ -7,7 +7,7 @@ import { findDockerProblem, IMAGES } from './docker-engine.mjs';
 import { startProcess } from './owned-process.mjs';
 import { node26, root } from './paths.mjs';
 import * as progress from './progress.mjs';
-import { lastLine, runCommand, unstoppable } from './run-command.mjs';
+import { errorLine, runCommand, unstoppable } from './run-command.mjs';
 
 const HOLDER = join(root, 'test', 'support', 'testcontainers.ts');
 const START_MS = 180_000;
@@ -111,7 +111,7 @@ function readUrls(run, holder) {
       const end = stdout.indexOf('\n');
       if (end >= 0) settle(JSON.parse(stdout.slice(0, end)));
     });
-    void holder.exited.then(() => settle(lastLine(stderr) || 'Testcontainers ended'));
+    void holder.exited.then(() => settle(errorLine(stderr) || 'Testcontainers ended'));
     run.signal.addEventListener('abort', () => settle('stopped'), { once: true });
   });
 }

@@ -34,13 +34,23 @@ async function hearsRest(user: string): Promise<void> {
   await eventually('the rest', () => pipeline.heard(user).some((text) => text.includes(lastParagraph)), {
     withinMs: 30_000,
   });
-  expect(pipeline.heard(user).join('').match(/【第 \d+ 段】/g)).toEqual(paragraphs);
+  expect(
+    pipeline
+      .heard(user)
+      .join('')
+      .match(/【第 \d+ 段】/g),
+  ).toEqual(paragraphs);
   expect(pipeline.heard(user).filter((text) => text.includes(more))).toHaveLength(1);
 }
 
 describe('an answer of more parts than are left', () => {
-  test.each(['继续', ' 更多\n', 'MORE', 'Continue'])('waits, and %j brings the rest without asking the agent', async (word) => {
-    const user = `wm-${word.trim()}`;
+  test.each([
+    [1, '继续'],
+    [2, ' 更多\n'],
+    [3, 'MORE'],
+    [4, 'Continue'],
+  ])('waits, and word %d, %j, brings the rest without asking the agent', async (index, word) => {
+    const user = `wm-word-${index}`;
     await hearsFirstParts(user);
     users.say(user, word);
     await hearsRest(user);
@@ -69,19 +79,23 @@ describe('an answer of more parts than are left', () => {
     await eventually('the notice', () => pipeline.heard(user).at(-1) === render('unsupported'), { withinMs: 30_000 });
     users.takesNote(user);
   });
+});
 
-  test.each(['继续', 'more'])('that is none: then %j is a message like any other', async (word) => {
-    const user = `wm-nothing-${word}`;
-    await users.bind(user);
+test('while nothing waits, continuation words are messages like any other', async () => {
+  const user = 'wm-nothing';
+  await users.bind(user);
+  for (const word of ['继续', '更多', 'more', 'continue']) {
     users.say(user, word);
     await users.hears(user, thinking, answerTo(word));
-  });
+  }
 });
 
 describe('courtesy', () => {
   test('is left out when fewer than three sends would remain for answers', async () => {
     const user = 'wm-courtesy';
     await users.bind(user);
+    const skipped = () => metric(pipeline.services.sender.url, 'sender_texts_total', 'event="courtesy-skipped"');
+    const before = await skipped();
     const first = await users.keepBusy(user);
     const second = users.say(user, '!never');
     await users.hears(user, render('queued', { N: 1 }));
@@ -92,7 +106,7 @@ describe('courtesy', () => {
     await users.hears(user, '答案');
     const sent = pipeline.wecom.control.sent({ user });
     expect(sent.at(-1)).toMatchObject({ remaining: 1 });
-    expect(await metric(pipeline.services.sender.url, 'sender_texts_total', 'event="courtesy-skipped"')).toBe(1);
+    expect(await skipped()).toBe(before + 1);
   });
 });
 
@@ -102,17 +116,20 @@ describe('when WeCom itself refuses', () => {
   const isRefused = (user: string) =>
     eventually('a refusal', () => pipeline.wecom.control.refused({ user }).length === 1, { withinMs: 30_000 });
 
-  test.each([95001, 95002, 95013, 95018])('an answer with %d, it waits for the user’s next message', async (errcode) => {
-    const user = `wm-${errcode}`;
-    await users.bind(user);
-    const msgid = await users.keepBusy(user);
-    refuse(user, errcode);
-    await users.callBack(msgid, { content: '重要的答案' });
-    await isRefused(user);
-    users.say(user, '在吗');
-    await users.hears(user, '重要的答案', thinking, answerTo('在吗'));
-    expect(pipeline.wecom.control.refused({ user })).toHaveLength(1);
-  });
+  test.each([95001, 95002, 95013, 95018])(
+    'an answer with %d, it waits for the user’s next message',
+    async (errcode) => {
+      const user = `wm-${errcode}`;
+      await users.bind(user);
+      const msgid = await users.keepBusy(user);
+      refuse(user, errcode);
+      await users.callBack(msgid, { content: '重要的答案' });
+      await isRefused(user);
+      users.say(user, '在吗');
+      await users.hears(user, '重要的答案', thinking, answerTo('在吗'));
+      expect(pipeline.wecom.control.refused({ user })).toHaveLength(1);
+    },
+  );
 
   test('a courtesy or a notice with 95001, it is dropped', async () => {
     const user = 'wm-dropped';
@@ -140,7 +157,10 @@ describe('when WeCom itself refuses', () => {
     await isRefused(user);
     users.say(user, '继续');
     await users.hears(user, expect.stringContaining('】'), expect.stringContaining('】'));
-    const read = pipeline.heard(user).join('').match(/【第 \d+ 段】/g);
+    const read = pipeline
+      .heard(user)
+      .join('')
+      .match(/【第 \d+ 段】/g);
     expect(read).toEqual(longAnswer(5_000).match(/【第 \d+ 段】/g));
     expect(pipeline.bridge.control.tasks({ user })).toHaveLength(1);
   });
@@ -161,6 +181,8 @@ describe('when WeCom itself refuses', () => {
     pipeline.wecom.control.addFault({ api: 'send_msg', user, count: 1, action: { kind: 'acceptThenDrop' } });
     await users.callBack(msgid, { content: '答案' });
     await users.hears(user, '答案');
+    await isRefused(user);
+    expect(pipeline.wecom.control.refused({ user })).toMatchObject([{ errcode: 95033, byFault: false }]);
     users.say(user, '还有吗');
     await users.hears(user, thinking, answerTo('还有吗'));
   });
@@ -175,7 +197,7 @@ describe('when WeCom itself refuses', () => {
     pipeline.wecom.control.failSend({ msgid: sent?.msgid ?? '', failType: 4 });
     await eventually(
       'the report is read',
-      () => metric(pipeline.services.sender.url, 'sender_texts_total', 'event="failure-reported"'),
+      async () => (await metric(pipeline.services.sender.url, 'sender_texts_total', 'event="failure-reported"')) === 1,
       { withinMs: 30_000 },
     );
     users.say(user, '在吗');

@@ -28,7 +28,8 @@ afterAll(() => pipeline?.stop());
 type Made = { code: string; expiresAt: number; kfUrl: string };
 const bindPath = (id: string) => `/channels/wecom/bind/${id}`;
 const makeCode = async (id: string): Promise<Made> => (await pipeline.api('POST', bindPath(id))).body;
-const bindingOf = async (id: string): Promise<Record<string, unknown>> => (await pipeline.api('GET', bindPath(id))).body;
+const bindingOf = async (id: string): Promise<Record<string, unknown>> =>
+  (await pipeline.api('GET', bindPath(id))).body;
 /** An instance on a port of its own, so that its tasks can be told from others. */
 const addInstance = async (id: string, name: string) => {
   const hostPort = await pipeline.bridge.control.listen();

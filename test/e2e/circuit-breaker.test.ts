@@ -12,7 +12,7 @@ let pipeline: Pipeline;
 let users: Dialogue;
 beforeAll(async () => {
   // The circuit is half-open again after a time in which several messages can fail.
-  const env = { BREAKER_RESET_MS: '5000', RATE_LIMIT_PER_MINUTE: '1000' };
+  const env = { BREAKER_RESET_MS: '3000', RATE_LIMIT_PER_MINUTE: '1000' };
   pipeline = await startPipeline({ partitions: 4, env });
   users = createDialogue(pipeline);
 });
@@ -24,9 +24,11 @@ const asks = async (user: string, prompt: string, reply: unknown) => {
 };
 const posts = (user: string) => pipeline.bridge.control.tasks({ user }).length;
 const halfOpen = () =>
-  eventually('a half-open circuit', () => metric(pipeline.services.router.url, 'router_breakers_half_open'), {
-    withinMs: 30_000,
-  });
+  eventually(
+    'a half-open circuit',
+    async () => (await metric(pipeline.services.router.url, 'router_breakers_half_open')) === 1,
+    { withinMs: 30_000 },
+  );
 
 test('opens at half of at least five calls, fails without a POST, and half-opens with one task', async () => {
   const user = 'wm-broken';

@@ -46,7 +46,11 @@ test.each([
   ['a frame', '读不了\n    at /app/file.js:10:5\n换一种办法。', '读不了\n换一种办法。'],
   ['a frame behind a function’s name', '出错\n    at Agent.run (/app/agent.js:10:5)\n', '出错'],
   ['frames in one line', '出错 at a (/x/a.js:1:2) at /x/b.js:3:4 了', '出错 了'],
-  ['an anonymous async frame', 'E\n  at async Promise.all (index 0)\n  at async run (file:///a/b.mjs:7:9)', expect.anything()],
+  [
+    'an anonymous async frame',
+    'E\n  at async Promise.all (index 0)\n  at async run (file:///a/b.mjs:7:9)',
+    expect.anything(),
+  ],
 ])('%s of a stack trace is removed', async (_what, content, shown) => {
   const parts = await partsOf(content);
   expect(parts).toEqual([shown]);
@@ -111,13 +115,20 @@ test('no grapheme is torn apart, unless it is itself too long', async () => {
 });
 
 test('a fenced code block that is split is closed and opened again', async () => {
-  const lines = Array.from({ length: 150 }, (_, index) => `  const value${index} = compute(${index}); // 第 ${index} 行`);
+  const lines = Array.from(
+    { length: 150 },
+    (_, index) => `  const value${index} = compute(${index}); // 第 ${index} 行`,
+  );
   const parts = await partsOf(`代码:\n\n\`\`\`ts\n${lines.join('\n')}\n\`\`\`\n\n完。`);
-  expect(parts.length).toBeGreaterThan(3);
-  for (const part of parts) expect(part.match(/^```/gm)?.length).toBe(2);
-  for (const part of parts.slice(1)) expect(part).toMatch(/^```ts\n/);
-  expect(parts.flatMap((part) => part.match(/^ {2}const .*$/gm) ?? [])).toEqual(lines);
-  expect(parts.at(-1)).toMatch(/\n完。$/);
+  const code = parts.filter((part) => part.includes('const'));
+  expect(code.length).toBeGreaterThan(3);
+  for (const part of code) {
+    expect(part.match(/^```.*$/gm)).toEqual(['```ts', '```']);
+    expect(part).toMatch(/```ts\n {2}const/);
+    expect(part).toMatch(/;[^;]*行\n```(\n\n完。)?$/);
+  }
+  expect(code.flatMap((part) => part.match(/^ {2}const .*$/gm) ?? [])).toEqual(lines);
+  expect(parts.join('\n')).toMatch(/^代码:\n.*\n完。$/s);
 });
 
 test('nobody got anything else', () => users.expectNothingElse());

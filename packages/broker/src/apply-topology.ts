@@ -90,10 +90,18 @@ interface ListedBinding {
 async function refuseOtherPartitions(api: ManagementApi, vhost: string, topology: Topology): Promise<void> {
   const wanted = new Set(topology.queues.map((queue) => queue.name));
   const queues = await api.get<ListedQueue[]>(`/queues/${vhost}`);
-  const foreign = queues.filter(({ name }) => /^(router|sender)\.mailbox\.\d+$/.test(name) && !wanted.has(name));
-  if (foreign.length > 0)
+  const mailboxes = queues.map(({ name }) => name).filter((name) => /^(router|sender)\.mailbox\.\d+$/.test(name));
+  const beyond = mailboxes.find((name) => !wanted.has(name));
+  if (beyond)
     throw new ConfigError(
-      `PARTITIONS: the broker has mailboxes beyond it (${foreign[0]?.name} …): the number is fixed once deployed`,
+      `PARTITIONS: the broker has mailboxes beyond it (${beyond} …): the number is fixed once deployed`,
+    );
+  // Fewer than wanted: this step has broken off half-way, unless its last act is done.
+  const listed = await api.get<{ name: string }[]>(`/exchanges/${vhost}`);
+  const lacking = topology.queues.find(({ name }) => name.includes('.mailbox.') && !mailboxes.includes(name));
+  if (lacking && mailboxes.length > 0 && listed.some(({ name }) => name === topology.marker))
+    throw new ConfigError(
+      `PARTITIONS: the broker was set up without ${lacking.name}: the number is fixed once deployed, and a mailbox that was deleted can't be put back between the others`,
     );
 }
 
@@ -146,6 +154,15 @@ async function findFaults(api: ManagementApi, vhost: string, topology: Topology)
 /** Only one policy applies to a queue: the matching one of highest priority. (The queue's own `policy` field lags by 5 s.) */
 function policyFor(queue: string, policies: readonly ListedPolicy[]): string | undefined {
   return policies
-    .filter((policy) => policy['apply-to'] !== 'exchanges' && new RegExp(policy.pattern).test(queue))
+    .filter((policy) => /^(all|queues|quorum_queues)$/.test(policy['apply-to']) && matches(policy.pattern, queue))
     .sort((a, b) => b.priority - a.priority)[0]?.name;
+}
+
+/** Others' patterns may use what Erlang knows and JavaScript doesn't: these are taken for not matching. */
+function matches(pattern: string, queue: string): boolean {
+  try {
+    return new RegExp(pattern).test(queue);
+  } catch {
+    return false;
+  }
 }

@@ -1,6 +1,8 @@
 // A connection to RabbitMQ that comes back by itself; channels and consumers are rebuilt by their owners.
-import { describeError, type Logger } from '@pipeline/runtime';
+import { describeError, type Logger, waitAtMost } from '@pipeline/runtime';
 import { connect, type RecoveringChannelModel } from 'amqplib';
+
+const CLOSE_MS = 1_000;
 
 export interface RecoveringConnection {
   model: RecoveringChannelModel;
@@ -55,5 +57,11 @@ export async function openConnection(options: {
   // 'close' and 'disconnect' follow every error and say the same.
   model.on('error', () => {});
   model.on('handler-error', (error: Error) => logger.error({ err: error, stack: error.stack }, 'broker.handler-threw'));
-  return { model, problem: () => problem, isBlocked: () => blocked, close: () => model.close() };
+  return {
+    model,
+    problem: () => problem,
+    isBlocked: () => blocked,
+    // A broker that hangs would never answer.
+    close: () => waitAtMost(CLOSE_MS, model.close()),
+  };
 }

@@ -37,6 +37,8 @@ export function createManagementApi(managementUrl: string): ManagementApi {
       );
     }
     if (response.status === 401) throw new ConfigError(`RABBITMQ_MANAGEMENT_URL: user or password refused by ${base}`);
+    if (response.status >= 500)
+      throw new RetryableError('management-away', `the management API at ${base} answers ${response.status}`);
     if (!response.ok)
       throw new ConfigError(
         `the management API refused ${method} ${path}: ${response.status} ${await response.text()}`,

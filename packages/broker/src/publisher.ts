@@ -1,15 +1,20 @@
 // Publishing that is only done when the broker has confirmed it into a queue.
-import { type Logger, PermanentError, RetryableError } from '@pipeline/runtime';
+import { errorCode, type Logger, PermanentError, RetryableError, waitAtMost } from '@pipeline/runtime';
 import type { ConfirmChannel, Message } from 'amqplib';
 import type { RecoveringConnection } from './connection.ts';
 import type { Publisher } from './types.ts';
 
 const CONFIRM_TIMEOUT_MS = 10_000;
+const WATCH_INTERVAL_MS = 500;
+/** A broker that holds publishers back answers no close. */
+const CLOSE_MS = 1_000;
 const MAX_UNCONFIRMED = 500;
 
 interface Unconfirmed {
+  channel: ConfirmChannel;
   startedAt: number;
   isReturned: boolean;
+  fail(error: Error): void;
 }
 
 /** A publisher on a confirm channel of its own, which is replaced whenever it closes. */
@@ -35,7 +40,7 @@ export function createPublisher(
       });
       opened.on('return', (message: Message) => {
         const entry = unconfirmed.get(`${message.fields.exchange}/${message.fields.routingKey}`);
-        if (entry) entry.isReturned = true;
+        if (entry?.channel === opened) entry.isReturned = true;
       });
       channel = opened;
     })()
@@ -53,18 +58,20 @@ export function createPublisher(
   const watchdog = setInterval(() => {
     if (!channel && connection.problem() === null) openChannel();
     const now = performance.now();
-    for (const entry of unconfirmed.values()) {
-      if (connection.isBlocked()) entry.startedAt = now;
-      else if (now - entry.startedAt > CONFIRM_TIMEOUT_MS && channel) {
-        logger.warn('publisher.confirm-timed-out');
-        const stuck = channel;
-        channel = null;
-        stuck.close().catch(() => {}); // its unconfirmed messages fail with it, which is the point
-        openChannel();
-        break;
-      }
-    }
-  }, 500);
+    if (connection.isBlocked()) for (const entry of unconfirmed.values()) entry.startedAt = now;
+    const late = [...unconfirmed.values()].find((entry) => now - entry.startedAt > CONFIRM_TIMEOUT_MS);
+    if (late) replaceChannel(late.channel);
+  }, WATCH_INTERVAL_MS);
+
+  /** Gives up everything unconfirmed on a channel that no longer confirms; it may never answer its close either. */
+  const replaceChannel = (stuck: ConfirmChannel) => {
+    logger.warn('publisher.confirm-timed-out');
+    if (channel === stuck) channel = null;
+    for (const entry of unconfirmed.values())
+      if (entry.channel === stuck) entry.fail(new Error('no confirm came in time'));
+    stuck.close().catch(() => {}); // closing what is already closed is fine
+    if (!channel) openChannel();
+  };
 
   const takeWindow = async () => {
     if (unconfirmed.size >= MAX_UNCONFIRMED)
@@ -77,22 +84,28 @@ export function createPublisher(
     await takeWindow();
     const { type, messageId, correlationId } = message;
     const context = { exchange, type, messageId };
-    const open = channel;
-    if (!open) throw new RetryableError('broker-away', 'not connected to RabbitMQ', { context });
     const key = `${exchange}/${routingKey}`;
-    const entry: Unconfirmed = { startedAt: performance.now(), isReturned: false };
-    unconfirmed.set(key, entry);
+    let isReturned = false;
     try {
+      const open = channel;
+      if (!open) throw new RetryableError('broker-away', 'not connected to RabbitMQ', { context });
       await new Promise<void>((resolve, reject) => {
+        const entry = { channel: open, startedAt: performance.now(), isReturned: false, fail: reject };
+        unconfirmed.set(key, entry);
         open.publish(
           exchange,
           routingKey,
           Buffer.from(JSON.stringify(message.body)),
           { persistent: true, mandatory: true, contentType: 'application/json', type, messageId, correlationId },
-          (error: Error | null) => (error ? reject(error) : resolve()),
+          (error: Error | null) => {
+            isReturned = entry.isReturned;
+            if (error) reject(error);
+            else resolve();
+          },
         );
       });
     } catch (cause) {
+      if (cause instanceof RetryableError) throw cause;
       throw /nack/i.test(String((cause as Error).message))
         ? new RetryableError('publish-refused', `${exchange} refused a message: a queue is full`, { cause, context })
         : new RetryableError('publish-unconfirmed', 'the channel closed before the confirm', { cause, context });
@@ -101,15 +114,20 @@ export function createPublisher(
       waitingForWindow.shift()?.();
     }
     // Unroutable messages are returned and then confirmed all the same.
-    if (entry.isReturned)
-      throw new PermanentError('publish-unroutable', `${exchange} has no queue for it`, { context });
+    if (isReturned) throw new PermanentError('publish-unroutable', `${exchange} has no queue for it`, { context });
   };
 
   return {
     publish(exchange, routingKey, message) {
       const key = `${exchange}/${routingKey}`;
+      // What waited behind a failed publish fails with it: had it passed, the two would have changed places.
+      const behindFailed = (cause: unknown) => {
+        const context = { exchange, type: message.type, messageId: message.messageId };
+        const code = errorCode(cause) === 'publish-unroutable' ? 'publish-refused' : errorCode(cause);
+        throw new RetryableError(code, 'a message before it was not published', { cause, context });
+      };
       const run = () => publishOne(exchange, routingKey, message);
-      const mine = (tails.get(key) ?? Promise.resolve()).then(run, run);
+      const mine = (tails.get(key) ?? Promise.resolve()).then(run, behindFailed);
       tails.set(key, mine);
       const forget = () => {
         if (tails.get(key) === mine) tails.delete(key);
@@ -123,7 +141,7 @@ export function createPublisher(
       clearInterval(watchdog);
       const open = channel;
       channel = null;
-      await open?.close().catch(() => {}); // closing what is already closed is fine
+      if (open) await waitAtMost(CLOSE_MS, open.close()).catch(() => {}); // closing what is already closed is fine
     },
   };
 }

@@ -61,14 +61,14 @@ export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Ca
   groupCommit: GroupCommit<S>;
   now(): number;
   logger: Logger;
-  /** Calls under way in this process, by id; they outlive the actors that started them. */
+  /** Calls under way in this process, by user and id; they outlive the actors that started them. */
   openCalls: Set<string>;
   /** An input threw: decide what becomes of it. */
   failed(userKey: string, input: Input<Ev>, error: unknown): Promise<Verdict>;
   /** The database is away: everything in memory is void. */
   storeAway(error: unknown): void;
   /** The outcome of a call that this actor started. */
-  outcome(userKey: string, callId: string, event: Ev): void;
+  outcome(userKey: string, callKey: string, event: Ev): void;
   onEffectRefused(effect: Fx, error: unknown): void;
   faultPoint?: FaultPoint | undefined;
 }
@@ -411,15 +411,17 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     if (mustSaveAnyway()) await run();
   };
 
+  const callKey = ({ id }: Call) => `${userKey} ${id}`;
+
   const hasOpenCall = () => {
     const call = document && behaviour.callOf(document.state);
-    return call !== null && deps.openCalls.has(call.id);
+    return call !== null && deps.openCalls.has(callKey(call));
   };
 
   /** @param known the call that was open in the document before this step */
   const ensureCall = async (known: string | null) => {
     const call = document && behaviour.callOf(document.state);
-    if (isDropped || !call || !document || deps.openCalls.has(call.id)) return;
+    if (isDropped || !call || !document || deps.openCalls.has(callKey(call))) return;
     if (call.id === known) {
       inbox.unshift({ event: behaviour.callLost(call.id), settle: () => {} });
       return;
@@ -434,13 +436,13 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       }
       verifiedAt = performance.now();
     }
-    deps.openCalls.add(call.id);
+    deps.openCalls.add(callKey(call));
     edges.call(userKey, call).then(
-      (event) => deps.outcome(userKey, call.id, event),
+      (event) => deps.outcome(userKey, callKey(call), event),
       (error) => {
         // An outcome is a value; a rejection is our bug. The guard makes the call again.
         logger.error({ userKey, err: error, stack: error?.stack }, 'call.threw');
-        deps.openCalls.delete(call.id);
+        deps.openCalls.delete(callKey(call));
       },
     );
   };

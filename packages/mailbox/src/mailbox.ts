@@ -178,15 +178,15 @@ export function createMailbox<
     return verdict;
   };
 
-  const outcome = (userKey: string, callId: string, event: Ev) => {
-    const saved = () => openCalls.delete(callId);
+  const outcome = (userKey: string, callKey: string, event: Ev) => {
+    const saved = () => openCalls.delete(callKey);
     const forward = () => {
       const forwarded = edges
         .forwardOutcome(userKey, event)
         // Lost: the owner of the partition makes the call again, with the same ids.
         .catch((error) => logger.warn({ userKey, ...errorFields(error) }, 'outcome.not-forwarded'))
         .finally(() => {
-          openCalls.delete(callId);
+          openCalls.delete(callKey);
           forwarding.delete(forwarded);
         });
       forwarding.add(forwarded);

@@ -43,6 +43,8 @@ export interface Rig extends TestServers {
   stateOf(user: string): Promise<ToyState | undefined>;
   /** Waits until a user's effects, repeats left out, are these. */
   passesOn(user: string, wanted: string[], withinMs?: number): Promise<void>;
+  /** Waits until a user's effects, repeats left out, hold all of these, in whatever order. */
+  passesOnAll(user: string, wanted: string[], withinMs?: number): Promise<void>;
   /** Messages that nobody has acked, once no replica runs any more. */
   leftInQueues(): Promise<string[]>;
 }
@@ -71,7 +73,7 @@ export async function openRig(partitions = 2): Promise<Rig> {
   await eventually('the rig is connected', () => broker.problem() === null);
   const states = store.actors<ToyState>('conversations');
 
-  return {
+  const rig: Rig = {
     ...servers,
     partitions,
     store,
@@ -118,7 +120,7 @@ export async function openRig(partitions = 2): Promise<Rig> {
         body,
       }),
     stateOf: async (user) => (await states.load([user])).get(user)?.state,
-    async passesOn(user, wanted, withinMs = 10_000) {
+    async passesOn(user, wanted, withinMs = 30_000) {
       let got: string[] = [];
       await eventually(
         `${user} passes on ${wanted.join(' ')}`,
@@ -132,6 +134,18 @@ export async function openRig(partitions = 2): Promise<Rig> {
       });
       if (got.join(' ') !== wanted.join(' '))
         throw new Error(`${user} passed on ${got.join(' ')}, not ${wanted.join(' ')}`);
+    },
+    async passesOnAll(user, wanted, withinMs = 30_000) {
+      await eventually(
+        `${user} passes on everything`,
+        () => {
+          const got = new Set(rig.recorded.get(user));
+          const missing = wanted.filter((what) => !got.has(what));
+          if (missing.length > 0) throw new Error(`missing: ${missing.join(' ')}`);
+          return true;
+        },
+        { withinMs },
+      );
     },
     async leftInQueues() {
       const left: string[] = [];
@@ -163,6 +177,7 @@ export async function openRig(partitions = 2): Promise<Rig> {
       await servers.drop();
     },
   };
+  return rig;
 }
 
 /** `wk1:<name>`: the users' keys as the real services have them. */

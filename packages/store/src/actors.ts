@@ -1,6 +1,6 @@
 // One document per user and service: what an actor remembers. `conversations` for the router, `ledgers` for the sender.
 import { type Connection, Schema } from 'mongoose';
-import { isStoreAway, storing } from './store-errors.ts';
+import { isDuplicateKey, isStoreAway, storing } from './store-errors.ts';
 
 /** A message to be published after the save, kept in the document until the broker has confirmed it. */
 export interface StoredEffect {
@@ -87,13 +87,11 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
       try {
         await collection.bulkWrite(operations as never, { ordered: false });
       } catch (error) {
-        const { writeErrors, result } = error as {
+        const { writeErrors } = error as {
           writeErrors?: { index: number; code: number }[] | { index: number; code: number };
-          result?: { getWriteConcernError?: () => unknown };
         };
         const faults = writeErrors === undefined ? [] : Array.isArray(writeErrors) ? writeErrors : [writeErrors];
-        const isOnlyStale =
-          faults.length > 0 && faults.every((f) => f.code === 11000) && !result?.getWriteConcernError?.();
+        const isOnlyStale = faults.length > 0 && faults.every(isDuplicateKey);
         if (!isOnlyStale || isStoreAway(error)) await storing(() => Promise.reject(error));
         for (const fault of faults) outcomes[fault.index] = 'stale';
       }

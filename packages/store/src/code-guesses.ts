@@ -31,14 +31,11 @@ export function codeGuesses(connection: Connection) {
     /** Remembers a wrong guess, once per item however often its page is read. */
     async add(userKey: string, guess: Guess, forgetAt: Date): Promise<void> {
       await storing(async () => {
+        // The document first: of two first guesses at the same time neither is lost.
+        await model.updateOne({ _id: userKey }, { $set: { expiresAt: forgetAt } }, { upsert: true });
         await model.updateOne(
           { _id: userKey, 'guesses.msgId': { $ne: guess.msgId } },
-          { $push: { guesses: { $each: [guess], $slice: -KEPT_GUESSES } }, $set: { expiresAt: forgetAt } },
-        );
-        await model.updateOne(
-          { _id: userKey },
-          { $setOnInsert: { guesses: [guess], expiresAt: forgetAt } },
-          { upsert: true },
+          { $push: { guesses: { $each: [guess], $slice: -KEPT_GUESSES } } },
         );
       });
     },

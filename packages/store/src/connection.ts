@@ -1,5 +1,5 @@
 // The one connection to MongoDB: opened with patience, watched, and a clock that all processes share.
-import { describeError, type Logger, RetryableError, sleep } from '@pipeline/runtime';
+import { ConfigError, describeError, type Logger, RetryableError, sleep } from '@pipeline/runtime';
 import mongoose, { type Connection } from 'mongoose';
 
 const PING_INTERVAL_MS = 1_000;
@@ -37,6 +37,10 @@ export async function connectStore(options: {
         serverSelectionTimeoutMS: 2_000,
         connectTimeoutMS: 2_000,
         socketTimeoutMS: 20_000,
+        // A server that falls silent is noticed after this and the time-out above.
+        heartbeatFrequencyMS: 2_000,
+        // Mongoose would hold operations back for 10 s and then fail them with an error of its own.
+        bufferCommands: false,
         maxPoolSize: 20,
         writeConcern: { w: 'majority', journal: true },
         readConcern: { level: 'majority' },
@@ -48,6 +52,8 @@ export async function connectStore(options: {
     } catch (error) {
       if (signal?.aborted)
         throw new RetryableError('store-away', 'stopped while waiting for MongoDB', { cause: error });
+      if (/^Mongo(Parse|InvalidArgument)Error$/.test((error as Error).name))
+        throw new ConfigError(`MONGODB_URI: ${describeError(error)}`);
       problem = `MongoDB is unreachable: ${describeError(error)}`;
       if (attempt === 0) logger.warn({ err: error }, 'store.awaited');
       await sleep(500, signal);

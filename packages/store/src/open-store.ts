@@ -41,11 +41,13 @@ export async function openStore(options: { uri: string; logger: Logger; signal?:
   };
   const conversations = actorCollection<never>(database, 'conversations');
   const ledgers = actorCollection<never>(database, 'ledgers');
-  await storing(() =>
-    Promise.all(
-      [...Object.values(collections), conversations, ledgers].map((collection) => collection.ensureIndexes()),
-    ),
-  );
+  const indexed = [...Object.values(collections), conversations, ledgers];
+  try {
+    await storing(() => Promise.all(indexed.map((collection) => collection.ensureIndexes())));
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
   return {
     ...collections,
     /** The actors' documents; the caller knows the shape of its own state. */

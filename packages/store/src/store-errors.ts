@@ -8,20 +8,37 @@ export function isDuplicateKey(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === DUPLICATE_KEY;
 }
 
-// Server codes that pass by themselves: not primary, shutting down, write concern not reached, network time-outs.
-const PASSING_CODES = new Set([6, 7, 64, 89, 91, 112, 189, 251, 262, 9001, 10107, 11600, 11602, 13435, 13436]);
+/**
+ * Server codes that say nothing against the operation: not primary, shutting down, write concern not reached, time-outs,
+ * locks, and what an operator has to mend (rights, disk). No event may be given up for any of them.
+ */
+const PASSING_CODES = new Set([
+  6, 7, 13, 18, 24, 46, 50, 64, 89, 91, 112, 133, 134, 189, 202, 251, 262, 317, 358, 9001, 10107, 11600, 11602, 13435,
+  13436, 14031,
+]);
+const PASSING_NAMES =
+  /^(MongoNetwork|MongoServerSelection|MongoNotConnected|MongoTopologyClosed|MongoPoolCl|MongoWaitQueue|MongoOperationTimeout|MongoExpiredSession|MongoClientClosed|MongoStalePrimary|MongooseServerSelection)/;
 
 /** True if the database was away or busy, so that the operation's outcome may be unknown. */
 export function isStoreAway(error: unknown): boolean {
   if (error instanceof RetryableError) return true;
   const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
   if (typeof code === 'number' && PASSING_CODES.has(code)) return true;
-  return (
-    typeof name === 'string' &&
-    /^(MongoNetwork|MongoServerSelection|MongoNotConnected|MongoTopologyClosed|MongoPoolCl|MongoPoolCleared|MongoWaitQueue|MongoOperationTimeout|MongoExpiredSession|MongoClientClosed|MongooseServerSelection)/.test(
-      name,
-    )
-  );
+  if (hasLabel(error, 'RetryableWriteError')) return true;
+  return typeof name === 'string' && (PASSING_NAMES.test(name) || isBrokenBulk(error));
+}
+
+/** A bulk write that broke off: the driver wraps whatever happened, a lost connection too, and keeps only its message. */
+function isBrokenBulk(error: unknown): boolean {
+  const { name, code, writeErrors, result } = error as {
+    name: string;
+    code?: unknown;
+    writeErrors?: unknown;
+    result?: { getWriteConcernError?: () => unknown };
+  };
+  if (name !== 'MongoBulkWriteError') return false;
+  const isUnexplained = code === undefined && Array.isArray(writeErrors) && writeErrors.length === 0;
+  return isUnexplained || Boolean(result?.getWriteConcernError?.());
 }
 
 /**
@@ -49,8 +66,12 @@ export async function storingTransaction<T>(transaction: () => Promise<T>): Prom
 }
 
 function isTransient(error: unknown): boolean {
+  return hasLabel(error, 'TransientTransactionError');
+}
+
+function hasLabel(error: unknown, label: string): boolean {
   const { hasErrorLabel } = (error ?? {}) as { hasErrorLabel?: unknown };
-  return typeof hasErrorLabel === 'function' && hasErrorLabel.call(error, 'TransientTransactionError') === true;
+  return typeof hasErrorLabel === 'function' && hasErrorLabel.call(error, label) === true;
 }
 
 function asStoreAway(error: unknown): unknown {

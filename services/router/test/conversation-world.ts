@@ -1,5 +1,6 @@
 // The world around one conversation: plays the mailbox, the bridges and whoever settles holds, and checks every step.
 import type { CustomerItem } from '@pipeline/contracts';
+import type { SideWrite } from '@pipeline/store';
 import { callOf, createConversationReducer, dueAt } from '../src/conversation.ts';
 import {
   type BridgeOutcome,
@@ -55,11 +56,13 @@ export function createConversationWorld() {
     items,
     started,
     answers,
+    sides: [] as SideWrite[],
 
     /** What was said of one message. */
     texts: (msgId: string): TextEffect[] => textsAbout.get(msgId) ?? [],
     /** The same as `<kind>:<name of the text>`. */
     said: (msgId: string) => world.texts(msgId).map(({ id, textKind }) => `${textKind}:${id.slice(msgId.length + 1)}`),
+    contents: (msgId: string) => world.texts(msgId).map(({ content }) => content),
     callId: () => callOf(world.state)?.id ?? null,
     dueAt: () => dueAt(world.state),
 
@@ -78,6 +81,7 @@ export function createConversationWorld() {
         const decision = reduce(world.state, next, { userKey, now: world.now });
         world.state = decision.state;
         caused.push(...decision.effects);
+        world.sides.push(...decision.sides);
         next = null;
         if (decision.lookup?.kind === 'destination')
           next = { type: 'destination.found', id: 'lookup', destination: world.destination };
@@ -166,7 +170,9 @@ export function createConversationWorld() {
   const checkLimits = (text: TextEffect) => {
     const key = keyOf(text);
     const place = placeOf(text.msgId);
-    const isHeldBack = items.slice(0, place).some((before) => before.decidedBy !== null && !settled.has(before.msgId));
+    const isHold = ({ decidedBy, msgId }: CustomerItem) =>
+      decidedBy !== null && !settled.has(msgId) && !effectIds.has(`${msgId}:queueFull`);
+    const isHeldBack = items.slice(0, place).some(isHold);
     if (isHeldBack && key !== 'queueFull') throw new Error(`${text.id} was decided behind a hold`);
     const sendTime = items[place]?.sendTime ?? 0;
     const times = [...acceptedAt.values()];
@@ -198,6 +204,14 @@ export function createConversationWorld() {
     for (const [fact, isTrue] of Object.entries(facts)) if (!isTrue) throw new Error(`not so: ${fact}`);
   };
 
+  return world;
+}
+
+/** A conversation whose turn of `m1` waits for the bridge's answer. */
+export function conversationAtWork() {
+  const world = createConversationWorld();
+  world.item('m1');
+  world.ack();
   return world;
 }
 

@@ -10,33 +10,14 @@ import {
   type LedgerSettings,
   type LedgerState,
   type QueuedText,
+  type SendCall,
   type SendOutcome,
 } from '../src/ledger-state.ts';
+import { createWecom, type Fate, refusals, unanswered, type Wecom } from './wecom-model.ts';
 
 export const settings: LedgerSettings = { allowance: 5, reserve: 3, windowMs: 172_800_000 };
 export const userKey = 'wkA:wmB';
 export const startOfTime = 1_800_000_000_000;
-
-/** What WeCom's documents leave open. */
-export interface Wecom {
-  /** Which it looks at first: the msgid or the allowance. */
-  checksFirst: 'msgid' | 'allowance';
-  /** A refused send uses its msgid up. */
-  burnsMsgids: boolean;
-}
-
-/** How a call ends. `busy`, `closed`, `misconfigured` and `blocked`: WeCom refuses it, whatever it is. */
-export type Fate =
-  | 'answered'
-  | 'lost before'
-  | 'lost behind'
-  | 'crash before'
-  | 'crash behind'
-  | 'paused'
-  | 'busy'
-  | 'closed'
-  | 'misconfigured'
-  | 'blocked';
 
 export interface Accepted {
   textId: string;
@@ -46,37 +27,16 @@ export interface Accepted {
   hasMore: boolean;
 }
 
-const refused = (errcode: number, kind: Extract<SendOutcome, { kind: 'refused' }>['class']): SendOutcome => ({
-  kind: 'refused',
-  errcode,
-  class: kind,
-  retryAfterMs: null,
-});
-const refusals = {
-  busy: refused(45033, 'retryable'),
-  closed: refused(95018, 'waiting'),
-  misconfigured: refused(60020, 'configuration'),
-  blocked: refused(40201, 'permanent'),
-};
-const unanswered = (isUnanswered: boolean): SendOutcome => ({
-  kind: 'unanswered',
-  isUnanswered,
-  code: 'x',
-  retryAfterMs: null,
-});
-
 export type World = ReturnType<typeof createLedgerWorld>;
 
 /** A ledger in a world whose clock stands at {@link startOfTime}; nobody has written yet. */
-export function createLedgerWorld(wecom: Wecom = { checksFirst: 'msgid', burnsMsgids: false }) {
+export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsMsgids: false }) {
+  const wecom = createWecom(habits, settings);
   const reduce = createLedgerReducer(settings);
   const dueAt = createDueAt(settings);
   const seen = new Set<string>();
   const deliveries = new Map<string, Delivery>();
-  const usedMsgids = new Set<string>();
   const callIds = new Set<string>();
-  let paidUntil = 0;
-  let sendsLeft = 0;
   let written = 0;
 
   const world = {
@@ -88,10 +48,12 @@ export function createLedgerWorld(wecom: Wecom = { checksFirst: 'msgid', burnsMs
     counts: [] as string[],
     /** errcodes of WeCom's refusals that were its own idea. */
     refusedWith: [] as number[],
-    delivered: [] as LedgerEvent[],
+    /** Texts whose parts were cut anew to make room for `more`. */
+    splitAnew: new Set<string>(),
     dueAt: () => dueAt(world.state),
     call: () => callOf(world.state),
     delivery: (textId: string) => deliveries.get(`${userKey}:${textId}`) ?? null,
+    forget: (textId: string) => deliveries.delete(`${userKey}:${textId}`),
     deadLetters: () => world.effects.filter((effect) => effect.kind === 'dead-letter'),
     /** What the user has got, in a short form: `<text id>.<part>`, with `+` for `more`. */
     got: () => world.accepted.map(({ textId, part, hasMore }) => `${textId}.${part}${hasMore ? '+' : ''}`),
@@ -137,8 +99,7 @@ export function createLedgerWorld(wecom: Wecom = { checksFirst: 'msgid', burnsMs
     /** The customer writes: WeCom opens a new allowance. @returns the item, which ingest delivers sooner or later */
     write(fields: Partial<CustomerItem> = {}): LedgerEvent {
       const sendTime = Math.floor(world.now / 1000);
-      paidUntil = sendTime * 1000 + settings.windowMs;
-      sendsLeft = settings.allowance;
+      wecom.renew(sendTime);
       const msgId = `m${written++}`;
       const item = { msgId, sendTime, msgtype: 'text', text: 'x', decidedBy: null, match: null, ...fields };
       return { type: 'customer.item', id: item.msgId, item };
@@ -165,15 +126,15 @@ export function createLedgerWorld(wecom: Wecom = { checksFirst: 'msgid', burnsMs
       const lost = () => world.deliver({ type: 'call.lost', id: `${id}:lost`, callId: id });
       if (fate === 'paused') return settled(unanswered(false));
       if (fate === 'lost before' || fate === 'crash before') {
-        if (wecom.burnsMsgids) return settled(unanswered(false));
+        if (habits.burnsMsgids) return settled(unanswered(false));
         return fate === 'lost before' ? settled(unanswered(true)) : lost();
       }
       if (fate === 'busy' || fate === 'closed' || fate === 'misconfigured' || fate === 'blocked') {
-        if (wecom.burnsMsgids) usedMsgids.add(attempt.msgid);
+        wecom.burn(attempt.msgid);
         return settled(refusals[fate]);
       }
-      const outcome = offer(attempt.msgid, attempt.textId, attempt.part, attempt.withMore, call.content);
-      if (fate === 'answered' || (wecom.burnsMsgids && outcome.kind !== 'sent')) return settled(outcome);
+      const outcome = offer(call);
+      if (fate === 'answered' || (habits.burnsMsgids && outcome.kind !== 'sent')) return settled(outcome);
       return fate === 'lost behind' ? settled(unanswered(true)) : lost();
     },
     /** Everything that can be sent now is sent, without any trouble. */
@@ -190,7 +151,11 @@ export function createLedgerWorld(wecom: Wecom = { checksFirst: 'msgid', burnsMs
         failure: { msgId: `fail-${failMsgid}`, failMsgid, failType },
       });
     },
-    wake: () => world.deliver({ type: 'wake', id: 'timer' }),
+    wake() {
+      world.deliver({ type: 'wake', id: 'timer' });
+      const due = world.dueAt();
+      if (due !== null && due <= world.now) throw new Error('a wake leaves something overdue');
+    },
     /** Time goes by, and the ledger is woken whenever it is due. */
     pass(ms: number) {
       const until = world.now + ms;
@@ -215,33 +180,21 @@ export function createLedgerWorld(wecom: Wecom = { checksFirst: 'msgid', burnsMs
   const save = (id: string, update: Record<string, unknown>) => {
     const { $set, $addToSet } = update as { $set?: Delivery; $addToSet?: { msgids: string } };
     const known = deliveries.get(id);
+    if (known && $set) world.splitAnew.add(known.textId);
     if ($set) deliveries.set(id, { ...known, ...$set, _id: id });
     else if (known && $addToSet) deliveries.set(id, { ...known, msgids: [...known.msgids, $addToSet.msgids] });
   };
 
-  /** WeCom's send_msg. */
-  const offer = (msgid: string, textId: string, part: number, hasMore: boolean, inline: string | null): SendOutcome => {
+  const offer = ({ attempt, content: inline }: SendCall): SendOutcome => {
+    const { textId, part, msgid, withMore } = attempt;
     const stored = world.delivery(textId)?.parts[part]?.content;
     if (inline === null && stored === undefined) throw new Error(`${textId} has no part ${part}`);
-    const content = inline ?? sentContent(stored ?? '', hasMore);
+    const content = inline ?? sentContent(stored ?? '', withMore);
     if (Buffer.byteLength(content) > 2048) throw new Error(`${textId}.${part} is too long`);
-    const checks = {
-      msgid: () => (usedMsgids.has(msgid) ? refused(95033, 'permanent') : null),
-      allowance: () =>
-        world.now >= paidUntil ? refused(95002, 'waiting') : sendsLeft === 0 ? refused(95001, 'waiting') : null,
-    };
-    const [first, second] =
-      wecom.checksFirst === 'msgid' ? (['msgid', 'allowance'] as const) : (['allowance', 'msgid'] as const);
-    const refusal = checks[first]() ?? checks[second]();
-    if (refusal?.kind === 'refused') {
-      world.refusedWith.push(refusal.errcode);
-      if (wecom.burnsMsgids) usedMsgids.add(msgid);
-      return refusal;
-    }
-    usedMsgids.add(msgid);
-    sendsLeft--;
-    world.accepted.push({ textId, part, msgid, content, hasMore });
-    return { kind: 'sent' };
+    const outcome = wecom.send(msgid, world.now);
+    if (outcome.kind === 'refused') world.refusedWith.push(outcome.errcode);
+    else world.accepted.push({ textId, part, msgid, content, hasMore: withMore });
+    return outcome;
   };
 
   /** What must hold whenever a send begins. */
@@ -285,7 +238,6 @@ export function createLedgerWorld(wecom: Wecom = { checksFirst: 'msgid', burnsMs
       'what is queued is being sent or waits': queue.length === 0 || attempt !== null || queue[0]?.waitingSince != null,
       'only answers wait': attempt !== null || queue.every(({ kind }) => kind === 'answer'),
       'what waits has a due time': queue.length === 0 || due !== null || call !== null,
-      'nothing is overdue': due === null || due > world.now,
       'the document stays small': failures.length <= 50 && settlements.length <= 16 && allowance.begun.length <= 16,
       'what is left is never negative': allowance.remaining >= 0 && allowance.remaining <= settings.allowance,
     });
@@ -293,6 +245,16 @@ export function createLedgerWorld(wecom: Wecom = { checksFirst: 'msgid', burnsMs
 
   return world;
 }
+
+/** A ledger whose user has just written. */
+export function ledgerAfterMessage(habits?: Wecom) {
+  const world = createLedgerWorld(habits);
+  world.userWrites();
+  return world;
+}
+
+/** An answer of that many parts. */
+export const longAnswer = (parts: number) => 'word '.repeat(409 * (parts - 1) + 10);
 
 function assert(facts: Record<string, boolean>) {
   for (const [fact, isTrue] of Object.entries(facts)) if (!isTrue) throw new Error(`not so: ${fact}`);

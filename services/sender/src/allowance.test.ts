@@ -1,0 +1,88 @@
+import { describe, expect, test } from '@jest/globals';
+import { settings } from '../test/ledger-world.ts';
+import { refund, remainingAt, renew, spend, spendRetried } from './allowance.ts';
+import type { Allowance } from './ledger-state.ts';
+
+const sendTime = 1_800_000_000;
+const now = sendTime * 1000;
+const fresh: Allowance = { sendTime: null, remaining: 0, renewals: 0, begun: [] };
+const renewed = renew(fresh, sendTime, settings);
+const afterSends = (allowance: Allowance, ...begun: number[]) => begun.reduce(spend, allowance);
+
+describe('a message of the customer', () => {
+  test('pays for five sends', () => {
+    expect(remainingAt(fresh, now, settings)).toBe(0);
+    expect(remainingAt(renewed, now, settings)).toBe(5);
+    expect(remainingAt(afterSends(renewed, now, now, now, now, now), now, settings)).toBe(0);
+  });
+
+  test('pays for 48 hours and no longer', () => {
+    expect(remainingAt(renewed, now + settings.windowMs - 1, settings)).toBe(5);
+    expect(remainingAt(renewed, now + settings.windowMs, settings)).toBe(0);
+  });
+
+  test('opens a new five; nothing is left over from the one before', () => {
+    expect(renew(spend(renewed, now), sendTime + 10, settings)).toMatchObject({ remaining: 5, renewals: 2 });
+  });
+
+  test('that is older than the newest counted changes nothing', () => {
+    expect(renew(renewed, sendTime - 1, settings)).toBe(renewed);
+  });
+
+  test('of the same second counts', () => {
+    expect(renew(spend(renewed, now), sendTime, settings)).toMatchObject({ remaining: 5, renewals: 2 });
+  });
+
+  test('that comes to us late has paid for what was sent since, the doubtful first three seconds aside', () => {
+    const sent = afterSends(renewed, now + 12_000, now + 13_000, now + 13_001, now + 20_000);
+    expect(renew(sent, sendTime + 10, settings).remaining).toBe(3);
+    const many = afterSends(renewed, ...Array.from({ length: 9 }, () => now + 20_000));
+    expect(renew(many, sendTime + 10, settings).remaining).toBe(0);
+  });
+});
+
+describe('a refused send', () => {
+  const begun = { at: now + 1, renewals: 1 };
+
+  test('costs nothing', () => {
+    expect(refund(spend(renewed, begun.at), begun, false, settings)).toEqual(renewed);
+  });
+
+  test('for want of allowance leaves none', () => {
+    expect(refund(spend(renewed, begun.at), begun, true, settings)).toMatchObject({ remaining: 0, begun: [] });
+  });
+
+  test('for want of allowance says nothing of one that was opened after it began', () => {
+    const later = renew(spend(renewed, begun.at), sendTime + 10, settings);
+    expect(refund(later, begun, true, settings)).toMatchObject({ remaining: 5, begun: [] });
+  });
+
+  test('is given back also when a message that was older than it came to us later', () => {
+    const at = now + 20_000;
+    const later = renew(spend(renewed, at), sendTime + 10, settings);
+    expect(later.remaining).toBe(4);
+    expect(refund(later, { at, renewals: 1 }, false, settings).remaining).toBe(5);
+  });
+
+  test('never leaves more than a message pays for', () => {
+    expect(refund(renewed, begun, false, settings).remaining).toBe(5);
+  });
+});
+
+describe('a send that took several tries', () => {
+  test('spends from the allowance that was opened in between', () => {
+    const later = renew(spend(renewed, now + 1), sendTime + 60, settings);
+    expect(spendRetried(later, now + 1, now + 90_000)).toMatchObject({ remaining: 4 });
+  });
+
+  test('isn’t counted twice when nothing was opened in between, nor when the renewal counted it', () => {
+    const sent = spend(renewed, now + 10_000);
+    expect(spendRetried(sent, now + 10_000, now + 90_000)).toBe(sent);
+    const late = renew(sent, sendTime + 5, settings);
+    expect(spendRetried(late, now + 10_000, now + 90_000)).toBe(late);
+  });
+});
+
+test('no more begun sends are remembered than a renewal can need', () => {
+  expect(afterSends(renewed, ...Array.from({ length: 40 }, (_, i) => now + i)).begun).toHaveLength(16);
+});

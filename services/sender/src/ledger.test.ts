@@ -1,0 +1,92 @@
+import { describe, expect, test } from '@jest/globals';
+import { createLedgerWorld, ledgerAfterMessage, longAnswer, userKey } from '../test/ledger-world.ts';
+import { msgidOf } from './msgid.ts';
+
+/** Fills a part so that `more` doesn't fit behind it. */
+const full = 'x'.repeat(2048);
+
+describe('sending', () => {
+  test('texts go out in the order decided, one part in flight', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(2));
+    world.text('b');
+    expect(world.call()?.attempt).toMatchObject({ textId: 'a', part: 0, msgid: msgidOf(userKey, 'a', 0, 0) });
+    world.settle();
+    expect(world.call()?.attempt).toMatchObject({ textId: 'a', part: 1 });
+    world.sendAll();
+    expect(world.got()).toEqual(['a.0', 'a.1', 'b.0']);
+    expect(world.dueAt()).toBeNull();
+  });
+
+  test('a text is cleaned, and its exact bytes are stored before it is sent', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', '  boom at /srv/x.js:1:2 \n');
+    expect(world.delivery('a')).toMatchObject({ source: 'boom', parts: [{ content: 'boom', at: 0 }] });
+    world.sendAll();
+    expect(world.accepted).toMatchObject([{ content: 'boom' }]);
+  });
+
+  test('a text taken twice is sent once', () => {
+    const world = ledgerAfterMessage();
+    world.text('a');
+    expect(world.text('a')).toBe(false);
+    world.sendAll();
+    expect(world.text('a')).toBe(false);
+    expect(world.got()).toEqual(['a.0']);
+  });
+});
+
+describe('a continuation word', () => {
+  test('is consumed while the rest of an answer waits, and opens the allowance for it', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(6));
+    world.sendAll();
+    expect(world.userSaysMore()).toBe(true);
+    world.sendAll();
+    expect(world.got().at(-1)).toBe('a.5');
+  });
+
+  test('is an ordinary message when nothing waits', () => {
+    const world = ledgerAfterMessage();
+    expect(world.userSaysMore()).toBe(false);
+    world.text('a');
+    expect(world.userSaysMore()).toBe(false);
+    world.settle('busy');
+    expect(world.userSaysMore()).toBe(false);
+  });
+
+  test('is consumed also when the user read “more” before we heard that it was accepted', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(6));
+    for (let i = 0; i < 4; i++) world.settle();
+    world.settle('lost behind');
+    expect(world.userSaysMore()).toBe(true);
+    world.finish();
+    expect(world.got().slice(4)).toEqual(['a.4+', 'a.5']);
+  });
+
+  test('is answered the same when asked again; one never heard of is an ordinary message', () => {
+    const world = createLedgerWorld();
+    world.text('a');
+    expect(world.userSaysMore()).toBe(true);
+    world.deliver({ type: 'settlement.asked', id: 'm0:ask:0', msgId: 'm0' });
+    world.deliver({ type: 'settlement.asked', id: 'mX:ask:0', msgId: 'mX' });
+    expect(world.effects.map((effect) => effect.kind === 'settled' && [effect.msgId, effect.consumed])).toEqual([
+      ['m0', true],
+      ['m0', true],
+      ['mX', false],
+    ]);
+    expect(new Set(world.effects.map(({ id }) => id)).size).toBe(3);
+  });
+});
+
+test('a text whose stored bytes are gone is a dead letter when they are needed, and what is behind it goes on', () => {
+  const world = ledgerAfterMessage();
+  for (const textId of ['a', 'b', 'c', 'd']) world.text(textId);
+  world.text('e', 'answer', full);
+  world.text('f');
+  world.forget('e');
+  world.sendAll();
+  expect(world.deadLetters()).toMatchObject([{ textId: 'e', code: 'delivery-missing' }]);
+  expect(world.got()).toEqual(['a.0', 'b.0', 'c.0', 'd.0', 'f.0']);
+});
