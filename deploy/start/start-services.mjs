@@ -9,6 +9,7 @@ import { openProcessLog } from './process-log.mjs';
 import * as progress from './progress.mjs';
 import { errorLine, lastLine, runCommand } from './run-command.mjs';
 import { StartError } from './start-error.mjs';
+import { reachableHost } from './start-settings.mjs';
 import { supervise } from './supervise.mjs';
 
 const SERVICE_GRACE_MS = 12_000;
@@ -49,7 +50,6 @@ export async function applyTopology(session, env) {
 export function startTypeScript(session, { name, kind, main, port, probePath, env }) {
   if (!existsSync(join(root, main))) throw new StartError(name, `${main} is missing`);
   const log = openProcessLog(name, join(local, 'logs', `${name}.log`));
-  const host = !env.BIND_ADDRESS || env.BIND_ADDRESS === '0.0.0.0' ? '127.0.0.1' : env.BIND_ADDRESS;
   const since = performance.now();
   const supervised = supervise({
     name,
@@ -64,7 +64,7 @@ export function startTypeScript(session, { name, kind, main, port, probePath, en
         records: session.records,
         stdio: ['ignore', log.fd, log.fd],
       }),
-    probe: () => probeHttp(`http://${host}:${port}${probePath}`),
+    probe: () => probeHttp(`http://${reachableHost(env)}:${port}${probePath}`),
     stopGraceMs: kind === 'service' ? SERVICE_GRACE_MS : SIMULATOR_GRACE_MS,
     lastWords: log.lastWords,
     startAttempts: START_ATTEMPTS,

@@ -41,6 +41,10 @@ export function readStartMode(args, env) {
   return { isDemo: false, isOnce };
 }
 
+/** Where this machine reaches what binds to BIND_ADDRESS. @param {NodeJS.ProcessEnv} env */
+export const reachableHost = (env) =>
+  !env.BIND_ADDRESS || ['0.0.0.0', '::'].includes(env.BIND_ADDRESS) ? '127.0.0.1' : env.BIND_ADDRESS;
+
 /**
  * What the services find in their environment.
  * @param {object} options
@@ -52,7 +56,7 @@ export function readStartMode(args, env) {
  * @returns {NodeJS.ProcessEnv}
  */
 export function serviceEnvironment({ env, mode, generated, ports, infrastructure }) {
-  const at = (/** @type {number} */ port) => `http://127.0.0.1:${port}`;
+  const at = (/** @type {number} */ port) => `http://${reachableHost(env)}:${port}`;
   const common = {
     ...env,
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE || compileCache,

@@ -9,7 +9,7 @@ import { local } from './paths.mjs';
 import * as progress from './progress.mjs';
 import { runSession } from './session.mjs';
 import { applyTopology, playDemo, startTypeScript } from './start-services.mjs';
-import { readStartMode, serviceEnvironment } from './start-settings.mjs';
+import { reachableHost, readStartMode, serviceEnvironment } from './start-settings.mjs';
 
 const SERVICES = /** @type {const} */ (['ingest', 'binder', 'router', 'sender']);
 const SIMULATORS = /** @type {const} */ (['wecom', 'bridge']);
@@ -103,7 +103,7 @@ async function startAll(session, mode, env, ports) {
 
 /** @param {NodeJS.ProcessEnv} env @param {boolean} isDemo */
 function printAddresses(env, isDemo) {
-  const at = (/** @type {string | undefined} */ port) => `http://127.0.0.1:${port}`;
+  const at = (/** @type {string | undefined} */ port) => `http://${reachableHost(env)}:${port}`;
   const management = new URL(String(env.RABBITMQ_MANAGEMENT_URL));
   const user = management.username && ` (user ${management.username})`;
   management.username = management.password = '';

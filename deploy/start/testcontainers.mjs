@@ -8,6 +8,7 @@ import { startProcess } from './owned-process.mjs';
 import { node26, root } from './paths.mjs';
 import * as progress from './progress.mjs';
 import { errorLine, runCommand, unstoppable } from './run-command.mjs';
+import { StopRequested } from './start-error.mjs';
 
 const HOLDER = join(root, 'test', 'support', 'testcontainers.ts');
 const START_MS = 180_000;
@@ -100,7 +101,7 @@ function readUrls(run, holder) {
   holder.child.stderr?.setEncoding('utf8').on('data', (chunk) => {
     stderr += chunk;
   });
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const timer = setTimeout(() => resolve(`the containers were not ready within ${START_MS / 1000} s`), START_MS);
     const settle = (/** @type {any} */ value) => {
       clearTimeout(timer);
@@ -112,6 +113,6 @@ function readUrls(run, holder) {
       if (end >= 0) settle(JSON.parse(stdout.slice(0, end)));
     });
     void holder.exited.then(() => settle(errorLine(stderr) || 'Testcontainers ended'));
-    run.signal.addEventListener('abort', () => settle('stopped'), { once: true });
+    run.signal.addEventListener('abort', () => reject(new StopRequested()), { once: true });
   });
 }

@@ -164,6 +164,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     const applied: Applied<Ev>[] = [];
     const unchanged: Input<Ev>[] = [];
     let failure: { input: Input<Ev>; error: unknown } | null = null;
+    let postponed: Input<Ev>[] = [];
 
     for (const input of inHand) {
       try {
@@ -173,7 +174,12 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
           continue;
         }
         const before = draft.state;
-        const { state, effects, sides, counts } = await reduceFully(draft.state, input.event);
+        const reduced = await reduceFully(draft.state, input.event, draft.sides.length === 0);
+        if (reduced === null) {
+          postponed = inHand.slice(inHand.indexOf(input));
+          break;
+        }
+        const { state, effects, sides, counts } = reduced;
         const isChanged = state !== before || effects.length > 0 || sides.length > 0 || known !== null;
         draft.state = state;
         draft.effects.push(...effects);
@@ -227,6 +233,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     for (const { input } of applied) input.saved?.();
     unacked.push(...applied);
     inHand = failure ? [failure.input, ...behind] : [];
+    inbox = [...postponed, ...inbox];
     settleUnchanged(unchanged, mustSave || isFresh);
     // A refused effect stands in the document with its due time: no delivery waits on another queue.
     if (effectRetryAt !== null && !isRetryUnsaved()) for (const { input } of unacked.splice(0)) input.settle();
@@ -272,8 +279,16 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     return deps.isProcessed(processedIdKey(deps.service, userKey, known.id));
   };
 
-  /** Reduces an event and the facts that the reducer asks for on the way. Nothing is kept if it throws. */
-  const reduceFully = async (before: S, event: Ev): Promise<Omit<Draft<S, Fx>, 'recentIds'>> => {
+  /**
+   * Reduces an event and the facts that the reducer asks for on the way. Nothing is kept if it throws.
+   * @param mayLookUp false while side documents of earlier events are unsaved: a fact may be in one of them
+   * @returns null if a fact is needed that may not be looked up yet
+   */
+  const reduceFully = async (
+    before: S,
+    event: Ev,
+    mayLookUp: boolean,
+  ): Promise<Omit<Draft<S, Fx>, 'recentIds'> | null> => {
     const effects: Fx[] = [];
     const sides: SideWrite[] = [];
     const counts: string[] = [];
@@ -286,6 +301,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       sides.push(...decision.sides);
       counts.push(...(decision.counts ?? []));
       if (decision.lookup === undefined) return { state, effects, sides, counts };
+      if (!mayLookUp) return null;
       if (lookups === MAX_LOOKUPS) throw new Error(`reducer asks without end (${event.type})`);
       next = await edges.lookUp(userKey, decision.lookup);
     }
