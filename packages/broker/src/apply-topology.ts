@@ -5,7 +5,7 @@ import { type Channel, connect } from 'amqplib';
 import { createManagementApi, type ManagementApi, vhostPath } from './management-api.ts';
 
 const READ_BACK_ATTEMPTS = 20;
-const READ_BACK_PAUSE_MS = 300;
+const READ_BACK_PAUSE_MS = 100;
 const MAX_SHOWN_FAULTS = 5;
 
 /**

@@ -28,6 +28,8 @@ export function createPublisher(
   /** The last publish per exchange and routing key; the next one waits for it. */
   const tails = new Map<string, Promise<unknown>>();
   const unconfirmed = new Map<string, Unconfirmed>();
+  let inWindow = 0;
+  /** Whoever leaves the window gives its place to the first of these. */
   const waitingForWindow: (() => void)[] = [];
 
   const openChannel = () => {
@@ -73,15 +75,21 @@ export function createPublisher(
     if (!channel) openChannel();
   };
 
-  const takeWindow = async () => {
-    if (unconfirmed.size >= MAX_UNCONFIRMED)
+  const enterWindow = async () => {
+    if (inWindow < MAX_UNCONFIRMED) inWindow++;
+    else
       await new Promise<void>((resolve) => {
         waitingForWindow.push(resolve);
       });
   };
+  const leaveWindow = () => {
+    const next = waitingForWindow.shift();
+    if (next) next();
+    else inWindow--;
+  };
 
   const publishOne: Publisher['publish'] = async (exchange, routingKey, message) => {
-    await takeWindow();
+    await enterWindow();
     const { type, messageId, correlationId } = message;
     const context = { exchange, type, messageId };
     const key = `${exchange}/${routingKey}`;
@@ -111,7 +119,7 @@ export function createPublisher(
         : new RetryableError('publish-unconfirmed', 'the channel closed before the confirm', { cause, context });
     } finally {
       unconfirmed.delete(key);
-      waitingForWindow.shift()?.();
+      leaveWindow();
     }
     // Unroutable messages are returned and then confirmed all the same.
     if (isReturned) throw new PermanentError('publish-unroutable', `${exchange} has no queue for it`, { context });

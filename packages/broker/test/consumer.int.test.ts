@@ -1,7 +1,6 @@
 // Subscriptions that outlive channels, connections and queues, and hand over in order.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { eventually } from '../../../test/support/eventually.ts';
-import { startTcpProxy } from '../../../test/support/tcp-proxy.ts';
 import type { Broker } from '../src/index.ts';
 import { collect, message, openVhost, type TestVhost } from './vhost.ts';
 
@@ -120,7 +119,7 @@ test('a consumer that the server cancels says so, and is back once its queue is'
 
 test('a broker that cannot be reached is waited for, and its consumers start with it', async () => {
   await vhost.queue('awaited', SINGLE);
-  const proxy = await startTcpProxy(vhost.amqpUrl);
+  const proxy = await vhost.proxy();
   const awaited = await vhost.open('awaited', proxy.through(vhost.amqpUrl));
   const { consumer, got } = collect(awaited, 'awaited');
   await eventually('subscribed', () => consumer.isOpen());
@@ -132,12 +131,11 @@ test('a broker that cannot be reached is waited for, and its consumers start wit
   await eventually('delivered', () => got.length === 3);
   expect(awaited.problem()).toBeNull();
   await awaited.close();
-  await proxy.close();
 }, 20_000);
 
 test('closing does not wait for a broker that has fallen silent', async () => {
   await vhost.queue('silent', SINGLE);
-  const proxy = await startTcpProxy(vhost.amqpUrl);
+  const proxy = await vhost.proxy();
   const silent = await vhost.open('silent', proxy.through(vhost.amqpUrl));
   const { consumer } = collect(silent, 'silent');
   await eventually('subscribed', () => consumer.isOpen());
@@ -146,5 +144,4 @@ test('closing does not wait for a broker that has fallen silent', async () => {
   await consumer.close();
   await silent.close();
   expect(performance.now() - startedAt).toBeLessThan(5_000);
-  await proxy.close();
 }, 20_000);

@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { describeTopology, exchanges, mailboxQueues, TOPOLOGY_MARKER } from '@pipeline/contracts';
 import { eventually } from '../../../test/support/eventually.ts';
-import { applyTopology, createManagementApi } from '../src/index.ts';
-import { collect, message, openVhost, type TestVhost } from './vhost.ts';
+import { applyTopology, createBroker, createManagementApi } from '../src/index.ts';
+import { collect, logger, message, openVhost, type TestVhost } from './vhost.ts';
 
 let vhost: TestVhost;
 beforeEach(async () => {
@@ -21,7 +21,7 @@ const needs = (partitions = 3) => ({
 const listed = async () => {
   const api = createManagementApi(vhost.managementUrl);
   const names = ['queues', 'exchanges', 'bindings', 'policies'].map((kind) =>
-    api.get<object[]>(`/${kind}/${vhost.vhost}`),
+    api.get<Record<string, unknown>[]>(`/${kind}/${vhost.vhost}`),
   );
   return (await Promise.all(names)).map((list) => list.map((one) => JSON.stringify(pick(one))).sort());
 };
@@ -144,19 +144,13 @@ test('a service names what is missing, and another number of partitions than its
 }, 30_000);
 
 test('waiting for the topology ends with the process', async () => {
-  const broker = await vhost.open('service');
   const stopping = new AbortController();
-  const impatient = await (await import('../src/index.ts')).createBroker({
-    url: vhost.amqpUrl,
-    name: 'impatient',
-    logger: (await import('./vhost.ts')).logger,
-    signal: stopping.signal,
-  });
+  const { signal } = stopping;
+  const impatient = await createBroker({ url: vhost.amqpUrl, name: 'impatient', logger, signal });
   const waiting = impatient.awaitTopology(needs());
   stopping.abort();
   await expect(waiting).rejects.toMatchObject({ code: 'broker-away' });
   await impatient.close();
-  await broker.close();
 }, 30_000);
 
 test('one key always goes to one queue, and keys spread over all', async () => {

@@ -3,6 +3,7 @@ import { createLogger } from '@pipeline/runtime';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { eventually } from '../../../test/support/eventually.ts';
 import { createTestServers, type TestServers } from '../../../test/support/servers.ts';
+import { startTcpProxy, type TcpProxy } from '../../../test/support/tcp-proxy.ts';
 import { type Broker, type ConsumerOptions, createBroker, createManagementApi, type Delivery } from '../src/index.ts';
 
 export const logger = createLogger({ service: 'test', level: process.env.TEST_LOG_LEVEL ?? 'silent' });
@@ -12,6 +13,8 @@ export interface TestVhost extends TestServers {
   channel: Channel;
   /** A broker that is closed with the vhost. */
   open(name: string, url?: string): Promise<Broker>;
+  /** A proxy in front of RabbitMQ that is closed with the vhost. */
+  proxy(): Promise<TcpProxy>;
   /** Declares a quorum queue and binds it to an exchange of its own name. */
   queue(name: string, args?: Record<string, unknown>): Promise<void>;
   limit(queue: string, maxLength: number): Promise<void>;
@@ -26,6 +29,7 @@ export async function openVhost(): Promise<TestVhost> {
   const channel = await connection.createChannel();
   channel.on('error', () => {}); // the failed operation says it
   const brokers: Broker[] = [];
+  const proxies: TcpProxy[] = [];
   return {
     ...servers,
     channel,
@@ -34,6 +38,11 @@ export async function openVhost(): Promise<TestVhost> {
       brokers.push(broker);
       await eventually(`${name} is connected`, () => broker.problem() === null);
       return broker;
+    },
+    async proxy() {
+      const proxy = await startTcpProxy(servers.amqpUrl);
+      proxies.push(proxy);
+      return proxy;
     },
     async queue(name, args = {}) {
       await channel.assertExchange(name, 'direct', { durable: true });
@@ -59,6 +68,7 @@ export async function openVhost(): Promise<TestVhost> {
     },
     async drop() {
       await Promise.all(brokers.map((broker) => broker.close()));
+      await Promise.all(proxies.map((proxy) => proxy.close()));
       await connection.close();
       await servers.drop();
     },

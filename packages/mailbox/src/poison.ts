@@ -2,7 +2,7 @@
 import type { Delivery } from '@pipeline/broker';
 import { backoffMs, describeError, errorCode, errorFields, type Logger, sleep } from '@pipeline/runtime';
 import type { Store } from '@pipeline/store';
-import type { Verdict } from './actor.ts';
+import type { Verdict } from './actor-types.ts';
 
 const MAX_ATTEMPTS = 5;
 const RETRY_FIRST_MS = 200;

@@ -1,0 +1,58 @@
+// What an actor is to the mailbox, and what it needs from it.
+import type { Logger } from '@pipeline/runtime';
+import type { ActorCollection, ActorDocument, StoredEffect } from '@pipeline/store';
+import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
+import type { GroupCommit } from './group-commit.ts';
+
+/** An event waiting for its actor. */
+export interface Input<Ev> {
+  event: Ev;
+  /** The event is applied and saved, found to change nothing, or given up. */
+  saved?(): void;
+  /** The event and its effects are done for good: ack the delivery. */
+  settle(): void;
+  /** The actor was dropped before the event was saved. */
+  dropped?(): void;
+  /** Judged on a document that may be stale and found to change nothing: judge again on one read afresh. */
+  needsFreshDocument?: boolean;
+}
+
+/** `retry`: at once; `parked`: it stands in the dead letters; `put-off`: it is a wake, tried again much later. */
+export type Verdict = 'retry' | 'parked' | 'put-off';
+
+/** For tests that stop or kill the process between two steps; named after the step just done. */
+export type FaultPoint = (step: 'sides-saved' | 'saved' | 'effect-run' | 'removed' | 'acked') => Promise<void> | void;
+
+export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup> {
+  service: string;
+  behaviour: Behaviour<S, Ev, Fx, Call, Lookup>;
+  edges: Edges<Ev, Fx, Call, Lookup>;
+  collection: ActorCollection<S>;
+  load(userKey: string): Promise<ActorDocument<S> | null>;
+  isProcessed(key: string): Promise<boolean>;
+  groupCommit: GroupCommit<S>;
+  now(): number;
+  logger: Logger;
+  /** Calls under way in this process, by user and id; they outlive the actors that started them. */
+  openCalls: Set<string>;
+  /** An input threw: decide what becomes of it. */
+  failed(userKey: string, input: Input<Ev>, error: unknown): Promise<Verdict>;
+  /** The database is away: everything in memory is void. */
+  storeAway(error: unknown): void;
+  /** The outcome of a call that this actor started. */
+  outcome(userKey: string, callKey: string, event: Ev): void;
+  onEffectRefused(effect: Fx, error: unknown): void;
+  faultPoint?: FaultPoint | undefined;
+}
+
+export interface Actor<Ev> {
+  push(input: Input<Ev>): void;
+  /** No event, effect or unacked delivery is left. */
+  isIdle(): boolean;
+  /** The next own due time, epoch ms. */
+  dueAt(): number | null;
+  hasOpenCall(): boolean;
+  /** Forgets everything; what was not settled will be delivered again. */
+  drop(): void;
+  stopTimer(): void;
+}
