@@ -1,5 +1,7 @@
 // Tests run the TypeScript sources as they are; @swc/jest only strips the types.
 export default {
+  // End-to-end tests mostly wait for processes of their own, so more of them than cores run side by side.
+  maxWorkers: 3,
   extensionsToTreatAsEsm: ['.ts'],
   moduleFileExtensions: ['ts', 'mjs', 'js', 'json', 'node'],
   testEnvironment: 'node',

@@ -6,6 +6,8 @@ import { createConsumer } from './consumer.ts';
 import { createPublisher } from './publisher.ts';
 import type { Broker, Consumer } from './types.ts';
 
+const UNUSUAL_WAIT_MS = 2_000;
+
 /**
  * Connects in the background, for as long as it takes; `problem()` says how it stands.
  * Acks on a connection that an alarm has blocked aren't processed, hence the two.
@@ -32,10 +34,15 @@ export async function createBroker(options: {
       return consumer;
     },
     async awaitTopology(needs) {
+      const startedAt = performance.now();
+      let warnedOf: string | null = null;
       await checkTopology(consuming, needs, {
         onWaiting: (reason) => {
-          if (topologyProblem !== reason) logger.warn({ reason }, 'topology.awaited');
           topologyProblem = reason;
+          // A connection takes a moment at every start: that is nothing to warn of.
+          if (warnedOf === reason || performance.now() - startedAt < UNUSUAL_WAIT_MS) return;
+          warnedOf = reason;
+          logger.warn({ reason }, 'topology.awaited');
         },
         signal,
       });

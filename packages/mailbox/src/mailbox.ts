@@ -12,7 +12,7 @@ import { createGroupLoad } from './group-load.ts';
 import { type FailedEvent, retryOrPark } from './poison.ts';
 import { startWakeSweep, type WakeSweep } from './wake-sweep.ts';
 
-/** Actors kept in memory; beyond it idle ones go. */
+/** Actors kept in memory, unless told otherwise; beyond it idle ones go. */
 const MAX_ACTORS = 5_000;
 /** Idle actors with a due time nearer than this stay: their own timer is more exact than the sweep. */
 const KEEP_IF_DUE_WITHIN_MS = 60_000;
@@ -47,10 +47,11 @@ export function createMailbox<
   edges: Edges<Ev, Fx, Call, Lookup>;
   logger: Logger;
   metrics: Metrics;
+  maxActors?: number;
   /** Called between the steps of handling an event, for tests. */
   faultPoint?: FaultPoint;
 }): Mailbox {
-  const { service, broker, store, behaviour, edges, logger, metrics, faultPoint } = options;
+  const { service, broker, store, behaviour, edges, logger, metrics, faultPoint, maxActors = MAX_ACTORS } = options;
   const collection = store.actors<S>(service === 'router' ? 'conversations' : 'ledgers');
   const groupCommit = createGroupCommit(collection, store.applySideWrites, () => faultPoint?.('sides-saved'));
   const load = createGroupLoad((keys) => collection.load(keys));
@@ -77,7 +78,7 @@ export function createMailbox<
   const actorFor = (userKey: string, partition: number): Actor<Ev> => {
     const known = actors.get(userKey);
     if (known) return known.actor;
-    if (actors.size >= MAX_ACTORS && performance.now() >= noEvictionBefore) evictIdle();
+    if (actors.size >= maxActors && performance.now() >= noEvictionBefore) evictIdle();
     const actor = createActor<S, Ev, Fx, Call, Lookup>(userKey, {
       service,
       behaviour,
@@ -109,7 +110,7 @@ export function createMailbox<
       if (due !== null && due - store.now() < KEEP_IF_DUE_WITHIN_MS) continue;
       actor.drop();
       actors.delete(userKey);
-      if (actors.size < MAX_ACTORS * 0.9) return;
+      if (actors.size < maxActors * 0.9) return;
     }
     // Nearly all are busy: looking through them again for each newcomer would cost more than they do.
     noEvictionBefore = performance.now() + EVICTION_PAUSE_MS;

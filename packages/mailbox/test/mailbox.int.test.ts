@@ -1,6 +1,5 @@
 // The mailbox as its users see it: order, exactly once, and nobody held up by somebody else's trouble.
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { createManagementApi } from '@pipeline/broker';
 import { exchanges } from '@pipeline/contracts';
 import { eventually } from '../../../test/support/eventually.ts';
 import { oneTo, openRig, type Replica, type Rig, userNames } from './rig.ts';
@@ -29,14 +28,14 @@ test('200 users get 50 events each, in order and once, although a fifth of them 
   await start();
   const users = userNames(200, 'many');
   await Promise.all(
-    users.map(async (user, index) => {
-      for (const n of oneTo(50)) {
-        await rig.send(user, { n, sendTime: n });
-        if ((n + index) % 5 === 0) await rig.send(user, { n, sendTime: n });
-      }
-    }),
+    users.flatMap((user, index) =>
+      oneTo(50).flatMap((n) => [
+        rig.send(user, { n, sendTime: n }),
+        ...((n + index) % 5 === 0 ? [rig.send(user, { n, sendTime: n })] : []),
+      ]),
+    ),
   );
-  await Promise.all(users.map((user) => rig.passesOn(user, strings(50), 20_000)));
+  await Promise.all(users.map((user) => rig.passesOn(user, strings(50))));
   const found = await rig.states.load(users);
   for (const user of users) expect(found.get(user)?.state.numbers).toEqual(oneTo(50));
 }, 40_000);
@@ -44,8 +43,7 @@ test('200 users get 50 events each, in order and once, although a fifth of them 
 test('an event that comes again after 150 others is still known, with a send time or without', async () => {
   await start();
   const [plain, timed] = ['wk1:again-plain', 'wk1:again-timed'];
-  for (const n of oneTo(150)) await rig.send(plain, { n });
-  for (const n of oneTo(150)) await rig.send(timed, { n, sendTime: 1_000 + n });
+  await Promise.all(oneTo(150).flatMap((n) => [rig.send(plain, { n }), rig.send(timed, { n, sendTime: 1_000 + n })]));
   for (const n of [1, 50, 149, 151]) await rig.send(plain, { n });
   for (const n of [1, 50, 149, 151]) await rig.send(timed, { n, sendTime: 1_000 + n });
   await rig.passesOn(plain, strings(151));
@@ -56,12 +54,16 @@ test('an event that comes again after 150 others is still known, with a send tim
 
 test('an event whose save is lost is not taken for applied, although its batch was longer than the memory for ids', async () => {
   const user = 'wk1:long-batch';
-  for (const n of oneTo(70)) await rig.send(user, { n });
+  await Promise.all(oneTo(70).map((n) => rig.send(user, { n })));
   const first = await start();
   await rig.passesOn(user, strings(70));
   await first.stop();
   // One batch of 130: the ids that the document can't keep are written before the document is.
-  for (const n of oneTo(200).slice(70)) await rig.send(user, { n });
+  await Promise.all(
+    oneTo(200)
+      .slice(70)
+      .map((n) => rig.send(user, { n })),
+  );
   const second = await start({
     faultPoint: async (point) => {
       if (point === 'sides-saved') await new Promise(() => {}); // this process never gets to save
@@ -95,15 +97,10 @@ test('a document that somebody else has saved is read again and the event reduce
   expect((await rig.stateOf(user))?.numbers).toEqual([1, 100, 2, 3]);
 }, 20_000);
 
-test('a queue that refuses effects holds no delivery, and lets the effects pass in order once it has room', async () => {
-  await start();
-  const api = createManagementApi(rig.managementUrl);
-  const policy = `/policies/${rig.vhost}/full`;
-  const definition = { 'max-length': 1, overflow: 'reject-publish' };
+test('effects that are refused hold no delivery, and pass in order once they are taken', async () => {
   const users = userNames(10, 'refused');
   let isRefusing = true;
-  await replicas[0]?.stop();
-  const real = await start({
+  const replica = await start({
     edges: {
       async runEffect(userKey, { id, what }) {
         if (isRefusing && userKey !== 'wk1:unrefused') throw new Error('refused');
@@ -116,7 +113,6 @@ test('a queue that refuses effects holds no delivery, and lets the effects pass 
       },
     },
   });
-  expect([policy, definition, api]).toBeDefined();
   await Promise.all(
     users.map(async (user) => {
       for (const n of oneTo(20)) await rig.send(user, { n });
@@ -130,36 +126,31 @@ test('a queue that refuses effects holds no delivery, and lets the effects pass 
   });
   for (const user of users) expect(rig.recorded.get(user)).toBeUndefined();
   // Everything was acked although nothing could be passed on: nothing comes again.
-  await real.stop();
+  await replica.stop();
   expect(await rig.leftInQueues()).toEqual([]);
   isRefusing = false;
   await start();
   await Promise.all(users.map((user) => rig.passesOn(user, strings(20))));
 }, 30_000);
 
-test('an event on which the reducer throws is parked after 5 attempts, and its neighbours pass', async () => {
+test('an event that throws, or that the database refuses, is parked alone after 5 attempts', async () => {
   await start();
-  const user = 'wk1:poison';
-  await rig.send(user, { n: 1 });
-  await rig.send(user, { n: 2, fault: 'throws' });
-  await rig.send(user, { n: 3 });
-  await Promise.all(oneTo(20).map((n) => rig.send('wk1:neighbour', { n })));
-  await rig.passesOn('wk1:neighbour', strings(20), 3_000);
-  await rig.passesOn(user, ['1', '3']);
-  const letters = (await rig.store.deadLetters.list('router', 100)).filter(({ origin }) => origin.userKey === user);
-  expect(letters).toMatchObject([{ attempts: 5, origin: { messageId: `${user}:2`, type: 'toy.number' } }]);
-}, 20_000);
-
-test('an event whose save the database refuses is parked alone', async () => {
-  await start();
-  const user = 'wk1:unsavable';
+  const [poison, unsavable] = ['wk1:poison', 'wk1:unsavable'];
   await Promise.all([
-    ...oneTo(3).map((n) => rig.send(user, n === 2 ? { n, fault: 'unsavable' } : { n })),
-    ...oneTo(20).map((n) => rig.send('wk1:savable', { n })),
+    ...oneTo(3).map((n) => rig.send(poison, n === 2 ? { n, fault: 'throws' } : { n })),
+    ...oneTo(3).map((n) => rig.send(unsavable, n === 2 ? { n, fault: 'unsavable' } : { n })),
   ]);
-  await rig.passesOn('wk1:savable', strings(20));
-  await rig.passesOn(user, ['1', '3']);
-  expect((await rig.stateOf(user))?.numbers).toEqual([1, 3]);
+  await Promise.all(oneTo(20).map((n) => rig.send('wk1:neighbour', { n })));
+  const parked = () => rig.store.deadLetters.list('router', 100);
+  await rig.passesOn('wk1:neighbour', strings(20));
+  expect(await parked()).toEqual([]); // the neighbour has not waited for them
+  await Promise.all([poison, unsavable].map((user) => rig.passesOn(user, ['1', '3'])));
+  expect((await rig.stateOf(unsavable))?.numbers).toEqual([1, 3]);
+  const origins = (await parked()).map(({ attempts, origin }) => [attempts, origin.userKey, origin.messageId]);
+  expect(origins.sort()).toEqual([
+    [5, poison, `${poison}:2`],
+    [5, unsavable, `${unsavable}:2`],
+  ]);
 }, 20_000);
 
 test('a wake on which the reducer throws is not parked, and is put off instead of spinning', async () => {
@@ -220,6 +211,26 @@ test('effects of an event born in the process are published after its crash, alt
   await start();
   await rig.passesOn(user, ['1', 'due:1']);
 }, 20_000);
+
+test('idle actors leave the memory, those with something due soon stay, and nothing is lost by it', async () => {
+  const replica = await start({ maxActors: 100 });
+  const waiting = userNames(20, 'waiting');
+  await Promise.all(waiting.map((user) => rig.send(user, { n: 1, dueInMs: 2_500 })));
+  const passing = userNames(500, 'passing');
+  await Promise.all(passing.map((user) => rig.send(user, { n: 1 })));
+  await Promise.all(passing.map((user) => rig.passesOn(user, ['1'])));
+  // Whoever comes now finds all of them idle.
+  for (const n of [2, 3]) {
+    await rig.send('wk1:newcomer', { n: n - 1 });
+    await Promise.all(passing.slice(0, 100).map((user) => rig.send(user, { n })));
+    await Promise.all(passing.slice(0, 100).map((user) => rig.passesOn(user, oneTo(n).map(String))));
+  }
+  await eventually('most have left', async () => {
+    await rig.send(`wk1:more-${crypto.randomUUID()}`, { n: 1 });
+    return (await replica.metric('mailbox_actors')) <= 120;
+  });
+  await Promise.all(waiting.map((user) => rig.passesOn(user, ['1', 'due:1'])));
+}, 30_000);
 
 test('stop ends what has begun and leaves nothing half done', async () => {
   const first = await start();

@@ -20,6 +20,8 @@ export interface Replica {
   mailbox: Mailbox;
   store: Store;
   broker: Broker;
+  /** A metric's value, as Prometheus would scrape it. */
+  metric(name: string): Promise<number>;
   /** Drains and closes everything. */
   stop(): Promise<void>;
 }
@@ -29,6 +31,7 @@ export interface ReplicaOptions {
   mongoUri?: string;
   edges?: Partial<Edges<ToyEvent, ToyEffect, ToyCall, never>>;
   faultPoint?: (point: string) => Promise<void> | void;
+  maxActors?: number;
 }
 
 export interface Rig extends TestServers {
@@ -38,6 +41,8 @@ export interface Rig extends TestServers {
   states: ActorCollection<ToyState>;
   /** What was passed on for each user, in order of arrival, repeats included. */
   recorded: Map<string, string[]>;
+  /** Begins to take effects from this queue. */
+  record(queue: string): void;
   startReplica(options?: ReplicaOptions): Promise<Replica>;
   send(user: string, body: Partial<ToyNumber> & { n: number }, messageId?: string): Promise<void>;
   stateOf(user: string): Promise<ToyState | undefined>;
@@ -51,13 +56,14 @@ export interface Rig extends TestServers {
 
 const logger = createLogger({ service: 'toy', level: process.env.TEST_LOG_LEVEL ?? 'silent' });
 
-export async function openRig(partitions = 2): Promise<Rig> {
+/** @param options `isRecording: false` leaves the sender's queues alone until `record` is called */
+export async function openRig(partitions = 2, { isRecording = true } = {}): Promise<Rig> {
   const servers = await createTestServersWithTopology(partitions);
   const store = await openStore({ uri: servers.mongoUri, logger });
   const broker = await createBroker({ url: servers.amqpUrl, name: 'rig', logger });
   const recorded = new Map<string, string[]>();
   const replicas = new Set<Replica>();
-  for (const queue of mailboxQueues('sender', partitions))
+  const record = (queue: string) => {
     broker.consume({
       queue,
       prefetch: 500,
@@ -70,6 +76,8 @@ export async function openRig(partitions = 2): Promise<Rig> {
         delivery.ack();
       },
     });
+  };
+  if (isRecording) mailboxQueues('sender', partitions).forEach(record);
   await eventually('the rig is connected', () => broker.problem() === null);
   const states = store.actors<ToyState>('conversations');
 
@@ -80,9 +88,11 @@ export async function openRig(partitions = 2): Promise<Rig> {
     broker,
     states,
     recorded,
-    async startReplica({ name = 'toy', mongoUri = servers.mongoUri, edges, faultPoint } = {}) {
+    record,
+    async startReplica({ name = 'toy', mongoUri = servers.mongoUri, edges, faultPoint, maxActors } = {}) {
       const ownStore = await openStore({ uri: mongoUri, logger });
       const ownBroker = await createBroker({ url: servers.amqpUrl, name, logger });
+      const metrics = createMetrics('toy');
       const mailbox = createMailbox({
         service: 'router',
         replica: name,
@@ -93,14 +103,19 @@ export async function openRig(partitions = 2): Promise<Rig> {
         behaviour: toyBehaviour,
         edges: toyEdges(ownBroker, edges),
         logger,
-        metrics: createMetrics('toy'),
+        metrics,
         ...(faultPoint ? { faultPoint } : {}),
+        ...(maxActors ? { maxActors } : {}),
       });
       mailbox.start();
       const replica: Replica = {
         mailbox,
         store: ownStore,
         broker: ownBroker,
+        async metric(name) {
+          const found = await metrics.registry.getSingleMetric(name)?.get();
+          return (found?.values ?? []).reduce((sum, { value }) => sum + value, 0);
+        },
         async stop() {
           if (!replicas.delete(replica)) return;
           await mailbox.stop();

@@ -36,7 +36,6 @@ const faults: Record<string, () => Promise<void> | void> = {
     await proxy.refuse();
     proxy.cut();
   },
-  'falls silent': () => proxy.pause(),
   'hears but does not answer': () => proxy.pause('down'),
 };
 

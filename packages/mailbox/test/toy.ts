@@ -105,7 +105,8 @@ export function toyEdges(
     decode({ type, messageId: id, content }) {
       if (type === 'toy.number')
         return { type, id, sendTime: null, ...(JSON.parse(content.toString()) as { n: number }) };
-      if (type === wake.type) return { type, id };
+      // `toy.end` marks the end of a queue for the rig and says nothing to the toy.
+      if (type === wake.type || type === 'toy.end') return { type: 'wake', id };
       if (type === callSettled.type) {
         const { callId, outcome } = decodeBody(callSettled, content);
         return { type, id, callId, n: Number(outcome.n) };
