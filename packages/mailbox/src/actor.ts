@@ -91,13 +91,15 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     if (isFresh) await loadDocument();
     if (isDropped || document === null) return;
     const base: ActorDocument<S> = document;
-    const batch = await reduceBatch(base, inHand);
+    const judged = inHand.filter((input) => !isPausedWake(input));
+    const batch = await reduceBatch(base, judged);
     if (isDropped) return;
-    const { draft, unchanged, failure, postponed } = batch;
+    const { draft, failure, postponed } = batch;
+    const unchanged = [...batch.unchanged, ...inHand.filter(isPausedWake)];
     const applied = batch.applied.map((one) => ({ input: one.input, ackAt: effects.appended() + one.effects }));
     // What comes behind a failing event waits: it is the same user's.
     const handled = applied.length + unchanged.length;
-    const behind = failure ? inHand.slice(inHand.indexOf(failure.input) + 1) : [];
+    const behind = failure ? judged.slice(judged.indexOf(failure.input) + 1) : [];
     const mustSave =
       draft.state !== base.state ||
       draft.effects.length > 0 ||
@@ -227,6 +229,9 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     const due = behaviour.dueAt(state);
     return due === null || wakesPausedUntil === null ? due : Math.max(due, wakesPausedUntil);
   };
+
+  const isPausedWake = ({ event }: Input<Ev>) =>
+    event.type === wakeType && wakesPausedUntil !== null && deps.now() < wakesPausedUntil;
 
   const ackRemoved = () => {
     while (unacked[0] && unacked[0].ackAt <= effects.removed()) unacked.shift()?.input.settle();

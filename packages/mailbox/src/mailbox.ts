@@ -21,10 +21,17 @@ const EVICTION_PAUSE_MS = 1_000;
 const DRAIN_MS = 3_000;
 const CALL_GRACE_MS = 1_500;
 
-export interface Mailbox {
+export interface Mailbox<Ev> {
   start(): void;
   /** Pause, drain, close the channels; then gives open calls a moment and hands their outcomes over. */
   stop(): Promise<void>;
+  /**
+   * Hands an event that happened in this process to its user's actor, if that is in memory here: spares it the way
+   * through the broker. Only for events that somebody says again if the process dies.
+   * @param dropped the actor was dropped before it had saved the event
+   * @returns false if there is no such actor: the event must be published
+   */
+  offer(userKey: string, event: Ev, dropped: () => void): boolean;
   /** Null while every partition is subscribed, else the reason why not. */
   problem(): string | null;
 }
@@ -50,7 +57,7 @@ export function createMailbox<
   maxActors?: number;
   /** Called between the steps of handling an event, for tests. */
   faultPoint?: FaultPoint;
-}): Mailbox {
+}): Mailbox<Ev> {
   const { service, broker, store, behaviour, edges, logger, metrics, faultPoint, maxActors = MAX_ACTORS } = options;
   const collection = store.actors<S>(service === 'router' ? 'conversations' : 'ledgers');
   const groupCommit = createGroupCommit(collection, store.applySideWrites, () => faultPoint?.('sides-saved'));
@@ -254,6 +261,11 @@ export function createMailbox<
       await Promise.all(consumers.map((consumer) => consumer.close()));
       // Outcomes that come now go through the broker; calls that take longer are made again by whoever is next.
       await waitUntil(() => openCalls.size === 0 && forwarding.size === 0, CALL_GRACE_MS);
+    },
+    offer(userKey, event, dropped) {
+      const known = stopping.signal.aborted ? undefined : actors.get(userKey);
+      known?.actor.push({ event, settle: () => {}, dropped });
+      return known !== undefined;
     },
     problem() {
       if (suspended) return 'the database is away: partitions given up';

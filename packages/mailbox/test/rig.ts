@@ -17,7 +17,7 @@ import {
 } from './toy.ts';
 
 export interface Replica {
-  mailbox: Mailbox;
+  mailbox: Mailbox<ToyEvent>;
   store: Store;
   broker: Broker;
   /** A metric's value, as Prometheus would scrape it. */

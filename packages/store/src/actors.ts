@@ -104,7 +104,8 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
     },
 
     async claimOverdue(now, graceMs, pauseMs, limit) {
-      const isOverdue = { wakeAt: { $lt: now - graceMs } };
+      // With the type named, or the partial index isn't used and each sweep reads the whole collection.
+      const isOverdue = { wakeAt: { $lt: now - graceMs, $type: 'number' } };
       const isUnclaimed = { $or: [{ wokenAt: { $exists: false } }, { wokenAt: { $lt: now - pauseMs } }] };
       return storing(async () => {
         const overdue = await collection

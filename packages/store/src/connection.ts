@@ -42,7 +42,8 @@ export async function connectStore(options: {
         // Mongoose would hold operations back for 10 s and then fail them with an error of its own.
         bufferCommands: false,
         maxPoolSize: 20,
-        writeConcern: { w: 'majority', journal: true },
+        // On a replica set a majority write is a journaled one.
+        writeConcern: { w: 'majority' },
         readConcern: { level: 'majority' },
         retryWrites: true,
         ignoreUndefined: true,
@@ -52,7 +53,8 @@ export async function connectStore(options: {
     } catch (error) {
       if (signal?.aborted)
         throw new RetryableError('store-away', 'stopped while waiting for MongoDB', { cause: error });
-      if (/^Mongo(Parse|InvalidArgument)Error$/.test((error as Error).name))
+      const { name, message } = error as Error;
+      if (/^Mongo(Parse|InvalidArgument)Error$/.test(name) || message.startsWith('Unable to parse'))
         throw new ConfigError(`MONGODB_URI: ${describeError(error)}`);
       problem = `MongoDB is unreachable: ${describeError(error)}`;
       if (attempt === 0) logger.warn({ err: error }, 'store.awaited');

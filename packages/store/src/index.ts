@@ -12,10 +12,8 @@ export { isDuplicateKey, isStoreAway } from './store-errors.ts';
 export type { SyncCursor } from './sync-cursors.ts';
 export {
   type Answer,
-  answerTakenWrite,
   type StoredAnswer,
   type Task,
-  taskEndedWrite,
   taskId,
   taskStartedWrite,
 } from './tasks.ts';

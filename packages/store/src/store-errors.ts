@@ -22,8 +22,10 @@ const PASSING_NAMES =
 /** True if the database was away or busy, so that the operation's outcome may be unknown. */
 export function isStoreAway(error: unknown): boolean {
   if (error instanceof RetryableError) return true;
-  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
+  const { name, code, syscall } = (error ?? {}) as { name?: unknown; code?: unknown; syscall?: unknown };
   if (typeof code === 'number' && PASSING_CODES.has(code)) return true;
+  // A socket's own error (ECONNRESET while writing): the driver doesn't always wrap it.
+  if (typeof syscall === 'string') return true;
   if (hasLabel(error, 'RetryableWriteError')) return true;
   return typeof name === 'string' && (PASSING_NAMES.test(name) || isBrokenBulk(error));
 }
@@ -37,7 +39,7 @@ function isBrokenBulk(error: unknown): boolean {
     result?: { getWriteConcernError?: () => unknown };
   };
   if (name !== 'MongoBulkWriteError') return false;
-  const isUnexplained = code === undefined && Array.isArray(writeErrors) && writeErrors.length === 0;
+  const isUnexplained = typeof code !== 'number' && Array.isArray(writeErrors) && writeErrors.length === 0;
   return isUnexplained || Boolean(result?.getWriteConcernError?.());
 }
 

@@ -70,21 +70,6 @@ export const taskStartedWrite = (task: StartedTask): SideWrite => ({
   upsert: true,
 });
 
-export const taskEndedWrite = (userKey: string, msgId: string, endedBy: string, endedAt: number): SideWrite => ({
-  collection: 'tasks',
-  filter: { _id: taskId(userKey, msgId) },
-  update: { $set: { endedBy, endedAt } },
-  upsert: false,
-});
-
-/** The conversation has dealt with the answer: the sweep need not announce it any more. */
-export const answerTakenWrite = (userKey: string, msgId: string): SideWrite => ({
-  collection: 'tasks',
-  filter: { _id: taskId(userKey, msgId) },
-  update: { $unset: { answerPendingSince: true } },
-  upsert: false,
-});
-
 export type StoredAnswer = 'accepted' | 'duplicate' | 'late' | 'unknown';
 
 export function tasks(connection: Connection) {
@@ -112,11 +97,31 @@ export function tasks(connection: Connection) {
       });
     },
 
+    /**
+     * Notes on a task what its conversation has decided.
+     * @param closing `endedBy`: its turn has ended; `isAnswerTaken`: its answer need not be announced any more
+     * @throws RetryableError `store-away`
+     */
+    close: (id: string, closing: { endedBy: string | null; endedAt: number; isAnswerTaken: boolean }) =>
+      storing(() =>
+        model.updateOne(
+          { _id: id },
+          {
+            $set: {
+              ...(closing.endedBy === null ? {} : { endedBy: closing.endedBy, endedAt: closing.endedAt }),
+              ...(closing.isAnswerTaken ? { answerPendingSince: null } : {}),
+            },
+          },
+        ),
+      ),
+
     /** Answers that no turn has taken since `before` (epoch ms), oldest first. */
     async untaken(before: number, limit: number): Promise<Pick<Task, 'userKey' | 'msgId'>[]> {
+      // With the type named, or the partial index isn't used and each sweep reads the whole collection.
+      const isUntaken = { answerPendingSince: { $lt: before, $type: 'number' } };
       return storing(() =>
         model
-          .find({ answerPendingSince: { $lt: before } }, { userKey: 1, msgId: 1 })
+          .find(isUntaken as object, { userKey: 1, msgId: 1 })
           .sort({ answerPendingSince: 1 })
           .limit(limit)
           .lean<Task[]>(),

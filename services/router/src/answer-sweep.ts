@@ -1,15 +1,14 @@
 // Announces answers again that no turn has taken: the broker may have been away when they came.
-import type { Publisher } from '@pipeline/broker';
 import { errorFields, type Logger, sleep } from '@pipeline/runtime';
 import { type Store, taskId } from '@pipeline/store';
-import { announceAnswer } from './bridge-callback.ts';
+import type { AnnounceAnswer } from './announce-answer.ts';
 
 const SWEEP_INTERVAL_MS = 1_000;
 const UNTAKEN_AFTER_MS = 2_000;
 const ANSWERS_PER_SWEEP = 500;
 
-export function startAnswerSweep(deps: { store: Store; publisher: Publisher; logger: Logger }) {
-  const { store, publisher, logger } = deps;
+export function startAnswerSweep(deps: { store: Store; announce: AnnounceAnswer; logger: Logger }) {
+  const { store, announce, logger } = deps;
   const stopping = new AbortController();
 
   const sweepOnce = async () => {
@@ -21,7 +20,7 @@ export function startAnswerSweep(deps: { store: Store; publisher: Publisher; log
       untaken.map(({ userKey, msgId }) => taskId(userKey, msgId)),
       now,
     );
-    await Promise.all(untaken.map(({ userKey, msgId }) => announceAnswer(publisher, userKey, msgId)));
+    for (const { userKey, msgId } of untaken) announce(userKey, msgId);
   };
 
   const sweeping = (async () => {

@@ -1,10 +1,10 @@
 // POST …/bridge-callback: the bridge's answer. Stored on its task first; who waits for it hears afterwards.
-import type { Publisher } from '@pipeline/broker';
-import { answerStored, exchanges, parseUserKey, userKeyOf } from '@pipeline/contracts';
-import { errorFields, HttpError, jsonBody, type Logger, type Metrics } from '@pipeline/runtime';
+import { parseUserKey, userKeyOf } from '@pipeline/contracts';
+import { HttpError, jsonBody, type Logger, type Metrics } from '@pipeline/runtime';
 import { type Store, taskId } from '@pipeline/store';
 import type { Express } from 'express';
 import { z } from 'zod';
+import type { AnnounceAnswer } from './announce-answer.ts';
 import { verifyCallbackToken } from './callback-token.ts';
 
 export const CALLBACK_PATH = '/api/v1/agent/channels/wecom/bridge-callback';
@@ -23,22 +23,13 @@ const callbackBody = z
     message: 'required, here or at the top level',
   });
 
-/** Publishes that an answer stands on a task. Losing it is harmless: the sweep says it again. */
-export async function announceAnswer(publisher: Publisher, userKey: string, msgId: string): Promise<void> {
-  await publisher.publish(exchanges.routerMailboxes, userKey, {
-    type: answerStored.type,
-    messageId: `${msgId}:answer-stored`,
-    correlationId: msgId,
-    body: { msgId },
-  });
-}
-
 /** Adds the callback route. Checks in this order: size 413, shape 400, token 401, task 404. */
 export function addBridgeCallback(
   app: Express,
   deps: {
     store: () => Store | null;
-    publisher: () => Publisher | null;
+    /** Null until the mailbox stands; the sweep announces what was stored before. */
+    announce: () => AnnounceAnswer | null;
     signingKeys: readonly string[];
     logger: Logger;
     metrics: Metrics;
@@ -70,11 +61,7 @@ export function addBridgeCallback(
     if (status === 'unknown') throw new HttpError(404, 'task-unknown', 'there is no such task');
     response.json({ ok: true, status });
     if (status === 'duplicate') return;
-    const publisher = deps.publisher();
-    if (publisher)
-      await announceAnswer(publisher, userKeyOf(user), msgId).catch((error) =>
-        deps.logger.warn({ messageId: msgId, ...errorFields(error) }, 'answer.not-announced'),
-      );
+    deps.announce()?.(userKeyOf(user), msgId);
   });
 }
 

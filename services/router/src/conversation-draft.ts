@@ -30,6 +30,11 @@ export function draftFrom(before: ConversationState, { now, userKey }: ReduceCon
       const effect = { id: `${msgId}:${key}`, kind: 'text', textKind, msgId, content, decidedAt: now } as const;
       draft.effects.push(isLate ? { ...effect, isLate } : effect);
     },
+    /** Noted on the task after the text is out: nobody waits for it. @param endedBy null: its turn ended before */
+    closeTask(msgId: string, endedBy: string | null, isAnswerTaken: boolean) {
+      const id = `${msgId}:closed-${endedBy ?? 'late'}`;
+      draft.effects.push({ id, kind: 'close-task', msgId, endedBy, endedAt: now, isAnswerTaken });
+    },
   };
   return draft;
 }

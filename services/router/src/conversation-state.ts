@@ -74,7 +74,7 @@ export type ConversationEvent =
 
 export type ConversationLookup = { kind: 'destination' } | { kind: 'answer'; msgId: string };
 
-/** A publish that follows the save. */
+/** What follows the save. */
 export type ConversationEffect =
   | {
       id: string;
@@ -85,6 +85,14 @@ export type ConversationEffect =
       content: string | null;
       isLate?: boolean;
       decidedAt: number;
+    }
+  | {
+      id: string;
+      kind: 'close-task';
+      msgId: string;
+      endedBy: string | null;
+      endedAt: number;
+      isAnswerTaken: boolean;
     }
   | { id: string; kind: 'ask'; msgId: string; decidedBy: 'binder' | 'sender'; match: CustomerItem['match'] };
 

@@ -34,6 +34,8 @@ import {
   emptyConversation,
 } from './conversation-state.ts';
 
+const KEPT_ANSWERS = 200;
+
 export function conversationBehaviour(
   settings: ConversationSettings,
 ): Behaviour<ConversationState, ConversationEvent, ConversationEffect, BridgeCall, ConversationLookup> {
@@ -73,10 +75,17 @@ export function conversationEdges(deps: {
     return { isBound: true, instance: { id, name, status, serverHost, hostPort } };
   };
 
-  const answerContent = async (userKey: string, msgId: string): Promise<string> => {
-    const task = await store.tasks.find(taskId(userKey, msgId));
-    if (!task?.answer) throw new Error(`task ${msgId} has no answer`);
-    return task.answer.content;
+  /** Answers just looked up, for the effect that follows in a moment. */
+  const answers = new Map<string, string>();
+  const keepAnswer = (id: string, content: string) => {
+    const [oldest] = answers.keys();
+    if (answers.size >= KEPT_ANSWERS && oldest !== undefined) answers.delete(oldest);
+    answers.set(id, content);
+  };
+  const answerContent = async (id: string): Promise<string> => {
+    const content = answers.get(id) ?? (await store.tasks.find(id))?.answer?.content;
+    if (content === undefined) throw new Error(`task ${id} has no answer`);
+    return content;
   };
 
   return {
@@ -102,15 +111,21 @@ export function conversationEdges(deps: {
     async lookUp(userKey, lookup) {
       if (lookup.kind === 'destination')
         return { type: 'destination.found', id: 'lookup', destination: await findDestination(userKey) };
-      const task = await store.tasks.find(taskId(userKey, lookup.msgId));
-      const answer = task?.answer ? outcomeOf(task.answer) : null;
+      const id = taskId(userKey, lookup.msgId);
+      const stored = (await store.tasks.find(id))?.answer;
+      const answer = stored ? outcomeOf(stored) : null;
+      if (stored && answer === 'answered') keepAnswer(id, stored.content);
       return { type: 'answer.found', id: 'lookup', msgId: lookup.msgId, answer };
     },
 
     async runEffect(userKey, effect) {
       const { id: messageId, msgId } = effect;
-      if (effect.kind === 'text') {
-        const stored = effect.content ?? (await answerContent(userKey, msgId));
+      if (effect.kind === 'close-task') {
+        const { endedBy, endedAt, isAnswerTaken } = effect;
+        await store.tasks.close(taskId(userKey, msgId), { endedBy, endedAt, isAnswerTaken });
+        answers.delete(taskId(userKey, msgId));
+      } else if (effect.kind === 'text') {
+        const stored = effect.content ?? (await answerContent(taskId(userKey, msgId)));
         const content = effect.isLate ? render('lateReply', { content: stored }) : stored;
         const { textKind: kind, decidedAt } = effect;
         const body = { textId: messageId, msgId, kind, decidedAt, content };

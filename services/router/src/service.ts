@@ -12,12 +12,13 @@ import {
   type Service,
 } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
+import { type AnnounceAnswer, createAnnounceAnswer } from './announce-answer.ts';
 import { startAnswerSweep } from './answer-sweep.ts';
 import { addBridgeCallback } from './bridge-callback.ts';
 import { createBridgeClient } from './bridge-client.ts';
 import { createCircuitBreakers } from './circuit-breakers.ts';
 import type { RouterConfig } from './config.ts';
-import type { BridgeOutcome } from './conversation-state.ts';
+import type { BridgeOutcome, ConversationEvent } from './conversation-state.ts';
 import { conversationBehaviour, conversationEdges } from './handle-mailbox.ts';
 
 const PREFETCH = 200;
@@ -29,7 +30,8 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
   const { CALLBACK_SIGNING_KEYS: signingKeys, PARTITIONS: partitions } = config;
   let store: Store | null = null;
   let broker: Broker | null = null;
-  let mailbox: Mailbox | null = null;
+  let mailbox: Mailbox<ConversationEvent> | null = null;
+  let announce: AnnounceAnswer | null = null;
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
   health.add('mailbox', () => (mailbox ? mailbox.problem() : 'not started yet'));
@@ -43,7 +45,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
       metrics,
       logger,
     });
-    addBridgeCallback(http.app, { store: () => store, publisher: () => broker, signingKeys, logger, metrics });
+    addBridgeCallback(http.app, { store: () => store, announce: () => announce, signingKeys, logger, metrics });
     // First, so that /healthz and /readyz answer while the rest still waits.
     await http.listen();
     opened(http.close);
@@ -105,6 +107,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
     });
     mailbox.start();
     opened(mailbox.stop);
-    opened(startAnswerSweep({ store: openedStore, publisher: openedBroker, logger }).stop);
+    announce = createAnnounceAnswer({ mailbox, publisher: openedBroker, logger });
+    opened(startAnswerSweep({ store: openedStore, announce, logger }).stop);
   });
 }

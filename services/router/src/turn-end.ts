@@ -1,5 +1,4 @@
 // What ends a turn: the bridge's answer, a failed call, or the clock. And what a bridge says after that.
-import { answerTakenWrite, taskEndedWrite } from '@pipeline/store';
 import { render } from '@pipeline/texts';
 import type { ConversationDraft } from './conversation-draft.ts';
 import type { BridgeOutcome, FailureText, Turn } from './conversation-state.ts';
@@ -30,15 +29,15 @@ export function repeatCall(draft: ConversationDraft, callId: string) {
 /** Takes the first answer to a task, in time or late. @param answer null: there is none */
 export function takeAnswer(draft: ConversationDraft, msgId: string, answer: 'answered' | FailureText | null) {
   if (answer === null) return;
-  const { now, userKey } = draft;
+  const { now } = draft;
   const { turn, unanswered } = draft.state;
   const waited = unanswered.find((ended) => ended.msgId === msgId);
-  if (turn?.msgId === msgId) endTurn(draft, turn, answer === 'answered' ? 'answer' : answer);
-  else if (waited) {
+  if (turn?.msgId === msgId) return endTurn(draft, turn, answer === 'answered' ? 'answer' : answer, true);
+  if (waited) {
     draft.patch({ unanswered: unanswered.filter((ended) => ended !== waited) });
     if (answer === 'answered' && now - waited.endedAt <= LATE_ANSWER_MS) draft.say(msgId, 'late', 'answer', null, true);
   }
-  draft.sides.push(answerTakenWrite(userKey, msgId));
+  draft.closeTask(msgId, null, true);
 }
 
 /** The turn's own due times: its end, or the reminder that it still runs. */
@@ -55,14 +54,14 @@ export function lookAtTurnClock(draft: ConversationDraft) {
 
 /** Ends a turn whose bridge may still answer. */
 function endUnanswered(draft: ConversationDraft, turn: Turn, endedBy: FailureText) {
-  endTurn(draft, turn, endedBy);
+  endTurn(draft, turn, endedBy, false);
   const ended = { msgId: turn.msgId, endedAt: draft.now };
   draft.patch({ unanswered: [...draft.state.unanswered, ended].slice(-KEPT_UNANSWERED) });
 }
 
-function endTurn(draft: ConversationDraft, turn: Turn, endedBy: 'answer' | FailureText) {
+function endTurn(draft: ConversationDraft, turn: Turn, endedBy: 'answer' | FailureText, isAnswerTaken: boolean) {
   if (endedBy === 'answer') draft.say(turn.msgId, 'answer', 'answer', null);
   else draft.say(turn.msgId, endedBy, 'answer', render(endedBy, { name: turn.instanceName }));
-  draft.sides.push(taskEndedWrite(draft.userKey, turn.msgId, endedBy, draft.now));
+  draft.closeTask(turn.msgId, endedBy, isAnswerTaken);
   draft.patch({ turn: null });
 }

@@ -62,7 +62,15 @@ test('the task and its end are written beside the conversation, for the user the
   world.answer('m1');
   expect(world.sides.map(({ filter, update }) => [filter._id, Object.keys(update)])).toEqual([
     [`${userKey}:m1`, ['$set']],
-    [`${userKey}:m1`, ['$set']],
-    [`${userKey}:m1`, ['$unset']],
+  ]);
+  expect(world.closings).toEqual([
+    {
+      id: 'm1:closed-answer',
+      kind: 'close-task',
+      msgId: 'm1',
+      endedBy: 'answer',
+      endedAt: world.now,
+      isAnswerTaken: true,
+    },
   ]);
 });

@@ -57,6 +57,7 @@ export function createConversationWorld() {
     started,
     answers,
     sides: [] as SideWrite[],
+    closings: [] as ConversationEffect[],
 
     /** What was said of one message. */
     texts: (msgId: string): TextEffect[] => textsAbout.get(msgId) ?? [],
@@ -80,7 +81,8 @@ export function createConversationWorld() {
         if (lookups === 100) throw new Error('the reducer asks without end');
         const decision = reduce(world.state, next, { userKey, now: world.now });
         world.state = decision.state;
-        caused.push(...decision.effects);
+        // Notes on tasks may repeat themselves; what reaches somebody may not.
+        for (const effect of decision.effects) (effect.kind === 'close-task' ? world.closings : caused).push(effect);
         world.sides.push(...decision.sides);
         next = null;
         if (decision.lookup?.kind === 'destination')

@@ -16,6 +16,7 @@ import { createWecomClient } from '@pipeline/wecom';
 import { createAccountGate } from './account-gate.ts';
 import type { SenderConfig } from './config.ts';
 import { ledgerBehaviour, ledgerEdges } from './handle-mailbox.ts';
+import type { LedgerEvent } from './ledger-state.ts';
 
 const PREFETCH = 200;
 
@@ -26,7 +27,7 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
   const { PARTITIONS: partitions } = config;
   let store: Store | null = null;
   let broker: Broker | null = null;
-  let mailbox: Mailbox | null = null;
+  let mailbox: Mailbox<LedgerEvent> | null = null;
   const gate = createAccountGate();
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));

@@ -1,0 +1,153 @@
+// Actors' documents: conditional saves in bulk, and the sweep's claims.
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import mongoose from 'mongoose';
+import { type ActorCollection, type ActorDocument, processedIdWrite, type Store } from '../src/index.ts';
+import { openTestStore } from './open.ts';
+
+type State = { n: number; note?: string };
+let opened: Awaited<ReturnType<typeof openTestStore>>;
+let store: Store;
+let actors: ActorCollection<State>;
+
+beforeAll(async () => {
+  opened = await openTestStore();
+  store = opened.store;
+  actors = store.actors<State>('conversations');
+}, 30_000);
+afterAll(() => opened?.close(), 20_000);
+
+const document = (id: string, version: number, fields: Partial<ActorDocument<State>> = {}): ActorDocument<State> => ({
+  _id: id,
+  version,
+  state: { n: version },
+  effects: [],
+  recentIds: [],
+  hasOlderIds: false,
+  newestSendTime: 0,
+  wakeAt: null,
+  ...fields,
+});
+const versions = async (...ids: string[]) => {
+  const found = await actors.load(ids);
+  return ids.map((id) => found.get(id)?.version ?? 0);
+};
+
+test('a save counts only on the version it was made from; stale ones leave their neighbours alone', async () => {
+  expect(await actors.saveAll([document('a', 1), document('b', 1)])).toEqual(['saved', 'saved']);
+  expect(await actors.saveAll([document('b', 2)])).toEqual(['saved']);
+  const mixed = [document('a', 2), document('b', 2), document('c', 1), document('d', 7), document('a', 1)];
+  const outcomes = await actors.saveAll(mixed);
+  expect(outcomes.slice(0, 3)).toEqual(['saved', 'stale', 'saved']);
+  expect(outcomes[4]).toBe('stale');
+  expect(await versions('a', 'b', 'c')).toEqual([2, 2, 1]);
+  expect((await actors.load(['b'])).get('b')?.state).toEqual({ n: 2 });
+});
+
+test('of many that make the same save at once exactly one succeeds, for a new document as for an old one', async () => {
+  for (const version of [1, 2, 3]) {
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        actors.saveAll([document('contended', version, { state: { n: version, note: `by ${index}` } })]),
+      ),
+    );
+    const winners = outcomes.flatMap(([outcome], index) => (outcome === 'saved' ? [index] : []));
+    expect(winners).toHaveLength(1);
+    expect((await actors.load(['contended'])).get('contended')?.state.note).toBe(`by ${winners[0]}`);
+  }
+});
+
+test('a save replaces everything, the sweep’s claim included', async () => {
+  await actors.saveAll([document('claimed', 1, { wakeAt: 1_000, effects: [{ id: 'e' }] })]);
+  expect(await actors.claimOverdue(10_000, 0, 5_000, 10)).toEqual(['claimed']);
+  expect((await actors.load(['claimed'])).get('claimed')?.wokenAt).toBe(10_000);
+  await actors.saveAll([document('claimed', 2)]);
+  const saved = (await actors.load(['claimed'])).get('claimed');
+  expect(saved).toEqual(document('claimed', 2));
+});
+
+test('a document that is too large fails with an error that is not "the database is away"', async () => {
+  const large = document('large', 1, { state: { n: 1, note: 'x'.repeat(17_000_000) } });
+  await expect(actors.saveAll([large])).rejects.not.toMatchObject({ code: 'store-away' });
+  expect(await versions('large')).toEqual([0]);
+}, 20_000);
+
+test('versionOf tells the stored version, 0 for nobody', async () => {
+  await actors.saveAll([document('known', 1)]);
+  expect([await actors.versionOf('known'), await actors.versionOf('unknown')]).toEqual([1, 0]);
+});
+
+test('two sweepers at once wake each overdue actor once, and again only after the pause', async () => {
+  const ids = Array.from({ length: 50 }, (_, index) => `due-${index}`);
+  const now = 1_000_000;
+  await actors.saveAll([
+    ...ids.map((id, index) => document(id, 1, { wakeAt: now - 1_001 - index })),
+    document('not-yet', 1, { wakeAt: now - 500 }),
+    document('never', 1),
+  ]);
+  const sweep = async (at: number) => {
+    const claims = await Promise.all([1, 2].map(() => actors.claimOverdue(at, 1_000, 5_000, 100)));
+    return claims.flat().sort();
+  };
+  expect(await sweep(now)).toEqual([...ids].sort());
+  expect(await sweep(now + 4_000)).toEqual(['not-yet']);
+  expect(await sweep(now + 5_001)).toEqual([...ids].sort());
+});
+
+test('the most overdue come first when there are more than a sweep takes', async () => {
+  const other = store.actors<State>('ledgers');
+  await other.saveAll([1, 2, 3, 4].map((n) => document(`limit-${n}`, 1, { wakeAt: n * 1_000 })));
+  expect(await other.claimOverdue(50_000, 1_000, 5_000, 2)).toEqual(['limit-1', 'limit-2']);
+  expect(await other.claimOverdue(50_000, 1_000, 5_000, 2)).toEqual(['limit-3', 'limit-4']);
+});
+
+test('side writes may be repeated, and those of one document keep their order', async () => {
+  const started = { collection: 'tasks' as const, filter: { _id: 't1' }, upsert: true };
+  const writes = [
+    { ...started, update: { $set: { startedAt: 1, endedAt: 1 } } },
+    { ...started, update: { $set: { endedAt: 2 } }, upsert: false },
+    { ...started, filter: { _id: 't2' }, update: { $set: { endedAt: 3 } }, upsert: false },
+    processedIdWrite('router:u:1'),
+  ];
+  await store.applySideWrites(writes);
+  await store.applySideWrites(writes);
+  expect(await store.tasks.find('t1')).toMatchObject({ startedAt: 1, endedAt: 2 });
+  expect(await store.tasks.find('t2')).toBeNull();
+  expect(await store.processedIds.known(['router:u:1', 'router:u:2'])).toEqual(new Set(['router:u:1']));
+});
+
+test('what is looked for by time or by unique key has its index, and the sweep uses its own', async () => {
+  const connection = await mongoose.createConnection(opened.mongoUri).asPromise();
+  const indexes = async (name: string) =>
+    (await connection.collection(name).indexes()).map(({ key, unique, expireAfterSeconds }) =>
+      [Object.keys(key).join(), unique ? 'unique' : '', expireAfterSeconds === undefined ? '' : 'ttl'].join(' ').trim(),
+    );
+  expect(await indexes('conversations')).toEqual(['_id', 'wakeAt']);
+  expect(await indexes('ledgers')).toEqual(['_id', 'wakeAt']);
+  expect((await indexes('tasks')).sort()).toEqual(['_id', 'answerPendingSince', 'expiresAt  ttl']);
+  expect((await indexes('deliveries')).sort()).toEqual(['_id', 'expiresAt  ttl', 'msgids']);
+  expect((await indexes('processed_ids')).sort()).toEqual(['_id', 'expiresAt  ttl']);
+  expect((await indexes('poison_counts')).sort()).toEqual(['_id', 'expiresAt  ttl']);
+  expect((await indexes('bindings')).sort()).toEqual(['_id', 'instanceId unique']);
+  expect((await indexes('binding_codes')).sort()).toEqual([
+    '_id',
+    'claimedByUser,claimedByMsgId unique',
+    'forgetAt  ttl',
+    'instanceId unique',
+  ]);
+  // The server's own word on how it looked.
+  const explained = async (name: string, ask: () => Promise<unknown>) => {
+    const profiled = connection.db as NonNullable<typeof connection.db>;
+    await profiled.command({ profile: 2 });
+    await ask();
+    await profiled.command({ profile: 0 });
+    const [seen] = await profiled
+      .collection('system.profile')
+      .find({ ns: `${profiled.databaseName}.${name}`, 'command.find': name })
+      .sort({ ts: -1 })
+      .toArray();
+    return seen?.planSummary;
+  };
+  expect(await explained('conversations', () => actors.claimOverdue(1, 0, 0, 1))).toBe('IXSCAN { wakeAt: 1 }');
+  expect(await explained('tasks', () => store.tasks.untaken(1, 1))).toBe('IXSCAN { answerPendingSince: 1 }');
+  await connection.close();
+}, 20_000);
