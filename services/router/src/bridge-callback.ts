@@ -6,6 +6,7 @@ import type { Express } from 'express';
 import { z } from 'zod';
 import type { AnnounceAnswer } from './announce-answer.ts';
 import { verifyCallbackToken } from './callback-token.ts';
+import type { RecentAnswers } from './recent-answers.ts';
 
 export const CALLBACK_PATH = '/api/v1/agent/channels/wecom/bridge-callback';
 
@@ -30,6 +31,7 @@ export function addBridgeCallback(
     store: () => Store | null;
     /** Null until the mailbox stands; the sweep announces what was stored before. */
     announce: () => AnnounceAnswer | null;
+    recentAnswers: RecentAnswers;
     signingKeys: readonly string[];
     logger: Logger;
     metrics: Metrics;
@@ -55,12 +57,14 @@ export function addBridgeCallback(
     }
     const store = deps.store();
     if (!store || store.problem() !== null) throw new HttpError(503, 'store-away', 'the answer can not be stored now');
-    const status = await store.tasks.storeAnswer(id, { ok, content, isTimeout }, store.now());
+    const answer = { ok, content, isTimeout };
+    const status = await store.tasks.storeAnswer(id, answer, store.now());
     callbacks.inc({ status });
     deps.logger.info({ userKey: userKeyOf(user), messageId: msgId, ok, status }, 'answer.received');
     if (status === 'unknown') throw new HttpError(404, 'task-unknown', 'there is no such task');
     response.json({ ok: true, status });
     if (status === 'duplicate') return;
+    deps.recentAnswers.put(id, answer);
     deps.announce()?.(userKeyOf(user), msgId);
   });
 }

@@ -15,7 +15,7 @@ import {
 } from '@pipeline/contracts';
 import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
-import { type Store, taskId } from '@pipeline/store';
+import { type Answer, type Store, taskId } from '@pipeline/store';
 import { render } from '@pipeline/texts';
 import { outcomeOf } from './bridge-answer.ts';
 import { CALLBACK_PATH } from './bridge-callback.ts';
@@ -33,8 +33,7 @@ import {
   type Destination,
   emptyConversation,
 } from './conversation-state.ts';
-
-const KEPT_ANSWERS = 200;
+import type { RecentAnswers } from './recent-answers.ts';
 
 export function conversationBehaviour(
   settings: ConversationSettings,
@@ -55,13 +54,14 @@ export function conversationEdges(deps: {
   store: Store;
   publisher: Publisher;
   bridge: BridgeClient;
+  recentAnswers: RecentAnswers;
   publicUrl: string;
   signingKeys: readonly string[];
   taskTimeoutS: number;
   logger: Logger;
   metrics: Metrics;
 }): Edges<ConversationEvent, ConversationEffect, BridgeCall, ConversationLookup> {
-  const { store, publisher, bridge, logger, metrics } = deps;
+  const { store, publisher, bridge, recentAnswers, logger, metrics } = deps;
   const calls = metrics.counter('router_bridge_calls_total', 'Tasks POSTed to bridges', ['outcome'] as const);
   const callSeconds = metrics.seconds('router_bridge_ack_seconds', 'From POST to ack');
 
@@ -75,17 +75,12 @@ export function conversationEdges(deps: {
     return { isBound: true, instance: { id, name, status, serverHost, hostPort } };
   };
 
-  /** Answers just looked up, for the effect that follows in a moment. */
-  const answers = new Map<string, string>();
-  const keepAnswer = (id: string, content: string) => {
-    const [oldest] = answers.keys();
-    if (answers.size >= KEPT_ANSWERS && oldest !== undefined) answers.delete(oldest);
-    answers.set(id, content);
-  };
-  const answerContent = async (id: string): Promise<string> => {
-    const content = answers.get(id) ?? (await store.tasks.find(id))?.answer?.content;
-    if (content === undefined) throw new Error(`task ${id} has no answer`);
-    return content;
+  const findAnswer = async (id: string): Promise<Answer | null> => {
+    const recent = recentAnswers.get(id);
+    if (recent) return recent;
+    const stored = (await store.tasks.find(id))?.answer ?? null;
+    if (stored) recentAnswers.put(id, stored);
+    return stored;
   };
 
   return {
@@ -112,9 +107,8 @@ export function conversationEdges(deps: {
       if (lookup.kind === 'destination')
         return { type: 'destination.found', id: 'lookup', destination: await findDestination(userKey) };
       const id = taskId(userKey, lookup.msgId);
-      const stored = (await store.tasks.find(id))?.answer;
+      const stored = await findAnswer(id);
       const answer = stored ? outcomeOf(stored) : null;
-      if (stored && answer === 'answered') keepAnswer(id, stored.content);
       return { type: 'answer.found', id: 'lookup', msgId: lookup.msgId, answer };
     },
 
@@ -123,9 +117,10 @@ export function conversationEdges(deps: {
       if (effect.kind === 'close-task') {
         const { endedBy, endedAt, isAnswerTaken } = effect;
         await store.tasks.close(taskId(userKey, msgId), { endedBy, endedAt, isAnswerTaken });
-        answers.delete(taskId(userKey, msgId));
+        recentAnswers.forget(taskId(userKey, msgId));
       } else if (effect.kind === 'text') {
-        const stored = effect.content ?? (await answerContent(taskId(userKey, msgId)));
+        const stored = effect.content ?? (await findAnswer(taskId(userKey, msgId)))?.content;
+        if (stored === undefined) throw new Error(`task ${msgId} has no answer`);
         const content = effect.isLate ? render('lateReply', { content: stored }) : stored;
         const { textKind: kind, decidedAt } = effect;
         const body = { textId: messageId, msgId, kind, decidedAt, content };

@@ -20,6 +20,7 @@ import { createCircuitBreakers } from './circuit-breakers.ts';
 import type { RouterConfig } from './config.ts';
 import type { BridgeOutcome, ConversationEvent } from './conversation-state.ts';
 import { conversationBehaviour, conversationEdges } from './handle-mailbox.ts';
+import { createRecentAnswers } from './recent-answers.ts';
 
 const PREFETCH = 200;
 
@@ -28,6 +29,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
   const metrics = createMetrics('router');
   const replica = `router@${hostname()}:${process.pid}`;
   const { CALLBACK_SIGNING_KEYS: signingKeys, PARTITIONS: partitions } = config;
+  const recentAnswers = createRecentAnswers();
   let store: Store | null = null;
   let broker: Broker | null = null;
   let mailbox: Mailbox<ConversationEvent> | null = null;
@@ -45,7 +47,14 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
       metrics,
       logger,
     });
-    addBridgeCallback(http.app, { store: () => store, announce: () => announce, signingKeys, logger, metrics });
+    addBridgeCallback(http.app, {
+      store: () => store,
+      announce: () => announce,
+      recentAnswers,
+      signingKeys,
+      logger,
+      metrics,
+    });
     // First, so that /healthz and /readyz answer while the rest still waits.
     await http.listen();
     opened(http.close);
@@ -96,6 +105,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
         store: openedStore,
         publisher: openedBroker,
         bridge,
+        recentAnswers,
         publicUrl: config.AGENT_SERVICE_PUBLIC_URL,
         signingKeys,
         taskTimeoutS: config.TASK_TIMEOUT_S,
