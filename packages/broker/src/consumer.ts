@@ -70,9 +70,10 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
       failures++;
       logger.warn({ queue, err: error }, 'consumer.open-failed');
       await closeChannel();
-      scheduleOpen();
     } finally {
       isOpening = false;
+      // It failed, or was closed and wanted again in the meantime.
+      if (!channel) scheduleOpen();
     }
   };
 
