@@ -1,7 +1,9 @@
 // Tests run the TypeScript sources as they are; @swc/jest only strips the types.
 export default {
-  // End-to-end tests mostly wait for processes of their own, so more of them than cores run side by side.
-  maxWorkers: 3,
+  // Half of each end-to-end test is four services starting: more side by side only makes all of them slow.
+  maxWorkers: 2,
+  // An upper bound for a busy machine, never a measure: tests wait for conditions.
+  testTimeout: 120_000,
   extensionsToTreatAsEsm: ['.ts'],
   moduleFileExtensions: ['ts', 'mjs', 'js', 'json', 'node'],
   testEnvironment: 'node',

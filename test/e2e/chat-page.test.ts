@@ -58,7 +58,7 @@ describeInBrowser('the chat page', () => {
   beforeAll(async () => {
     const args = ['--no-sandbox', '--disable-dev-shm-usage'];
     browser = await chromium.launch({ ...(browserPath === undefined ? {} : { executablePath: browserPath }), args });
-  }, 60_000);
+  }, 120_000);
   afterAll(() => browser.close());
 
   beforeEach(async () => {
@@ -78,7 +78,7 @@ describeInBrowser('the chat page', () => {
     pageErrors = [];
     page.on('pageerror', (error) => pageErrors.push(String(error)));
     await openPage();
-  }, 60_000);
+  }, 120_000);
   afterEach(async () => {
     await page.close();
     await simulator.close();
@@ -120,7 +120,7 @@ describeInBrowser('the chat page', () => {
       .getByText(/✓✓ 已拉取 \d/)
       .waitFor();
     expect(await phone('小红').locator('.bubble').count()).toBe(0);
-  }, 30_000);
+  }, 120_000);
 
   it('shows answers live with the allowance that is left, never as HTML', async () => {
     await write('小明', '在吗');
@@ -131,7 +131,7 @@ describeInBrowser('the chat page', () => {
     expect(await page.title()).toBe('微信客服模拟器');
     await phone('小明').getByRole('img', { name: '客服还能发 4 条，共 5 条' }).waitFor();
     expect(await phone('小明').locator('.dot:not(.is-used)').count()).toBe(4);
-  }, 30_000);
+  }, 120_000);
 
   it('warns of cut texts, failed and refused sends, and draws code as a block', async () => {
     await write('小明', '写代码');
@@ -145,7 +145,7 @@ describeInBrowser('the chat page', () => {
     for (let n = 0; n < 5; n += 1) await api.sendText(user, `${n}`);
     await phone('小明').getByText('拒收 95001 · 五条额度已用完').waitFor();
     await phone('小明').getByText('×2').waitFor();
-  }, 30_000);
+  }, 120_000);
 
   it('adds users, sends images and keeps everything over a reload', async () => {
     await page.getByRole('button', { name: '添加用户' }).click();
@@ -159,13 +159,13 @@ describeInBrowser('the chat page', () => {
     await page.reload();
     await phone('小芳').getByText('第一句').waitFor();
     expect(await page.getByRole('article').count()).toBe(4);
-  }, 30_000);
+  }, 120_000);
 
   it('opens a phone for somebody new who writes', async () => {
     simulator.control.setNickname('wm-new', '新人');
     simulator.control.sendMessage({ externalUserId: 'wm-new', content: '有人吗' });
     await phone('新人').getByText('有人吗').waitFor();
-  }, 30_000);
+  }, 120_000);
 
   it('binds a user with one click', async () => {
     await phone('小红').getByRole('button', { name: '一键绑定小龙虾' }).click();
@@ -177,7 +177,7 @@ describeInBrowser('the chat page', () => {
       `POST /api/v1/agent/channels/wecom/bind/${instanceId} Bearer admin`,
     ]);
     expect(simulator.control.messages({ user })).toMatchObject([{ item: { text: { content: 'A1B2C3' } } }]);
-  }, 30_000);
+  }, 120_000);
 
   it('switches faults on and off, and comes back after the simulator was emptied', async () => {
     const busy = page.getByRole('button', { name: /^系统繁忙/ });
@@ -191,5 +191,5 @@ describeInBrowser('the chat page', () => {
     simulator.control.reset();
     await phone('小明').getByText('小明还没有发过消息').waitFor();
     await write('小明', '又来了');
-  }, 30_000);
+  }, 120_000);
 });

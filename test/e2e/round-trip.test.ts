@@ -6,7 +6,7 @@ import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 let pipeline: Pipeline;
 beforeAll(async () => {
   pipeline = await startPipeline();
-}, 60_000);
+}, 120_000);
 afterAll(() => pipeline.stop(), 30_000);
 
 test('a user binds with a code, asks, and gets thinking and the answer, once each and in this order', async () => {
@@ -24,4 +24,4 @@ test('a user binds with a code, asks, and gets thinking and the answer, once eac
   ]);
   expect(pipeline.bridge.control.violations()).toEqual([]);
   expect(pipeline.bridge.control.task(msgid)).toMatchObject({ prompt: '今天天气怎么样?', posts: 1 });
-}, 30_000);
+}, 120_000);

@@ -7,7 +7,7 @@
 export async function eventually<T>(
   what: string,
   read: () => T | Promise<T>,
-  { withinMs = 10_000, everyMs = 20 } = {},
+  { withinMs = 40_000, everyMs = 20 } = {},
 ): Promise<NonNullable<T>> {
   const giveUpAt = performance.now() + withinMs;
   let failure: unknown;

@@ -8,7 +8,7 @@ import { collect, logger, message, openVhost, type TestVhost } from './vhost.ts'
 let vhost: TestVhost;
 beforeEach(async () => {
   vhost = await openVhost();
-}, 30_000);
+}, 120_000);
 afterEach(() => vhost?.drop(), 20_000);
 
 const apply = (partitions = 3) =>
@@ -51,7 +51,7 @@ test('applying it a second time changes nothing', async () => {
   await apply();
   expect(await listed()).toEqual(before);
   expect(before[0]).toHaveLength(describeTopology(3).queues.length);
-}, 30_000);
+}, 120_000);
 
 test('another number of partitions is refused by name, more as well as fewer', async () => {
   await apply(3);
@@ -64,7 +64,7 @@ test('another number of partitions is refused by name, more as well as fewer', a
     message: expect.stringContaining('PARTITIONS'),
   });
   expect((await listed())[0]).toHaveLength(describeTopology(3).queues.length);
-}, 30_000);
+}, 120_000);
 
 test('a step that broke off half-way is completed by the next one', async () => {
   await apply();
@@ -72,14 +72,14 @@ test('a step that broke off half-way is completed by the next one', async () => 
   await vhost.channel.deleteQueue('sender.mailbox.02');
   await apply();
   expect((await listed())[0]).toHaveLength(describeTopology(3).queues.length);
-}, 30_000);
+}, 120_000);
 
 test('a foreign queue in the ring of a hash exchange is named', async () => {
   await apply();
   await vhost.channel.assertQueue('stranger', { durable: true });
   await vhost.channel.bindQueue('stranger', exchanges.routerMailboxes, '1');
   await expect(apply()).rejects.toMatchObject({ code: 'config-invalid', message: expect.stringContaining('stranger') });
-}, 30_000);
+}, 120_000);
 
 test('a mailbox bound with another weight as well is named', async () => {
   await apply();
@@ -88,7 +88,7 @@ test('a mailbox bound with another weight as well is named', async () => {
     code: 'config-invalid',
     message: expect.stringContaining('router.mailbox.01'),
   });
-}, 30_000);
+}, 120_000);
 
 test('a queue that exists with other arguments is named', async () => {
   await vhost.channel.assertQueue('router.mailbox.01', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
@@ -96,7 +96,7 @@ test('a queue that exists with other arguments is named', async () => {
     code: 'config-invalid',
     message: expect.stringContaining('router.mailbox.01'),
   });
-}, 30_000);
+}, 120_000);
 
 test('a policy of higher priority that takes the place of ours is named, others are not minded', async () => {
   const api = createManagementApi(vhost.managementUrl);
@@ -110,7 +110,7 @@ test('a policy of higher priority that takes the place of ours is named, others 
   await apply();
   await api.put(`/policies/${vhost.vhost}/usurper`, policy('^router', 99));
   await expect(apply()).rejects.toMatchObject({ message: expect.stringContaining('usurper') });
-}, 30_000);
+}, 120_000);
 
 test('services wait for the step, then find everything', async () => {
   const broker = await vhost.open('service');
@@ -123,7 +123,7 @@ test('services wait for the step, then find everything', async () => {
   await apply();
   await waiting;
   expect(broker.problem()).toBeNull();
-}, 30_000);
+}, 120_000);
 
 test('a service names what is missing, and another number of partitions than its own', async () => {
   await apply();
@@ -141,7 +141,7 @@ test('a service names what is missing, and another number of partitions than its
     code: 'config-invalid',
     message: expect.stringContaining('queue router.mailbox.01'),
   });
-}, 30_000);
+}, 120_000);
 
 test('waiting for the topology ends with the process', async () => {
   const stopping = new AbortController();
@@ -151,7 +151,7 @@ test('waiting for the topology ends with the process', async () => {
   stopping.abort();
   await expect(waiting).rejects.toMatchObject({ code: 'broker-away' });
   await impatient.close();
-}, 30_000);
+}, 120_000);
 
 test('one key always goes to one queue, and keys spread over all', async () => {
   await apply();
@@ -165,4 +165,4 @@ test('one key always goes to one queue, and keys spread over all', async () => {
     expect(got.length).toBeGreaterThan(0);
     for (const id of got) expect(got.filter((other) => other.startsWith(`${id.split('/')[0]}/`))).toHaveLength(3);
   }
-}, 30_000);
+}, 120_000);

@@ -11,11 +11,11 @@ let replicas: Replica[] = [];
 
 beforeAll(async () => {
   rig = await openRig(2);
-}, 30_000);
+}, 120_000);
 afterEach(async () => {
   await Promise.all(replicas.map((replica) => replica.stop()));
   replicas = [];
-}, 20_000);
+}, 120_000);
 afterAll(() => rig?.drop(), 20_000);
 
 /** A replica whose calls are noted in `made`. */
@@ -45,7 +45,7 @@ test('a slow call holds neither its user’s next events nor anybody else', asyn
   await rig.passesOn('wk1:other', ['1']);
   open.resolve();
   await rig.passesOn(user, ['1', '2', 'called:1']);
-}, 20_000);
+}, 120_000);
 
 test('a call that outlasts its guard is not made twice while its process lives', async () => {
   const made: string[] = [];
@@ -63,7 +63,7 @@ test('a call that outlasts its guard is not made twice while its process lives',
   open.resolve();
   await rig.passesOn(user, ['1', '2', 'called:1']);
   expect(made).toEqual(['1:1']);
-}, 20_000);
+}, 120_000);
 
 test('a call whose process was killed is made again by the other replica', async () => {
   const { amqpUrl, mongoUri, partitions } = rig;
@@ -79,7 +79,7 @@ test('a call whose process was killed is made again by the other replica', async
   child.kill('SIGKILL');
   await rig.passesOn(user, ['1', 'called:1']);
   expect(made).toEqual(['1:2']);
-}, 20_000);
+}, 120_000);
 
 test('an outcome is published into the mailbox when the partition has closed in between', async () => {
   const open = Promise.withResolvers<void>();
@@ -95,7 +95,7 @@ test('an outcome is published into the mailbox when the partition has closed in 
   await start(made);
   await Promise.all(users.map((user) => rig.passesOn(user, ['1', 'called:1'])));
   for (const user of users) expect((await rig.stateOf(user))?.called).toEqual([1]);
-}, 20_000);
+}, 120_000);
 
 test('calls of one user follow each other, each outcome once', async () => {
   await start();
@@ -103,7 +103,7 @@ test('calls of one user follow each other, each outcome once', async () => {
   await Promise.all(oneTo(30).map((n) => rig.send(user, { n, callMs: 5 })));
   await eventually('all are done', async () => (await rig.stateOf(user))?.called.length === 30);
   expect((await rig.stateOf(user))?.called).toEqual(oneTo(30));
-}, 20_000);
+}, 120_000);
 
 test('a call that rejects, against its contract, is made again', async () => {
   const made: string[] = [];
@@ -114,4 +114,4 @@ test('a call that rejects, against its contract, is made again', async () => {
   await rig.send(user, { n: 1, callMs: 1 });
   await rig.passesOn(user, ['1', 'called:1']);
   expect(made).toEqual(['1:1', '1:2']);
-}, 20_000);
+}, 120_000);

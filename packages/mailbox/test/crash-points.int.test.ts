@@ -8,11 +8,11 @@ const children: ToyChild[] = [];
 
 beforeAll(async () => {
   rig = await openRig(2);
-}, 30_000);
+}, 120_000);
 afterEach(async () => {
   for (const child of children) child.kill('SIGKILL');
   await Promise.all(children.splice(0).map((child) => child.ended));
-}, 20_000);
+}, 120_000);
 afterAll(() => rig?.drop(), 20_000);
 
 const POINTS = ['sides-saved', 'saved', 'effect-run', 'removed', 'acked'];

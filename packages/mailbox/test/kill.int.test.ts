@@ -15,12 +15,12 @@ const children: ToyChild[] = [];
 
 beforeAll(async () => {
   rig = await openRig(4);
-}, 30_000);
+}, 120_000);
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL');
   await Promise.all(children.map((child) => child.ended));
   await rig?.drop();
-}, 30_000);
+}, 120_000);
 
 /** A small seeded generator (mulberry32), so that a failure can be repeated. */
 function seeded(seed: number): () => number {

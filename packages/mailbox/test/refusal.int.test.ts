@@ -8,7 +8,7 @@ import { oneTo, openRig, type Rig, userNames } from './rig.ts';
 let rig: Rig;
 beforeAll(async () => {
   rig = await openRig(2, { isRecording: false });
-}, 30_000);
+}, 120_000);
 afterAll(() => rig?.drop(), 20_000);
 
 test('while the next service’s queues are full, events are handled on; then everything passes in order', async () => {
@@ -35,4 +35,4 @@ test('while the next service’s queues are full, events are handled on; then ev
   for (const queue of mailboxQueues('sender', rig.partitions)) rig.record(queue);
   await rig.startReplica();
   await Promise.all(users.map((user) => rig.passesOn(user, oneTo(30).map(String))));
-}, 40_000);
+}, 120_000);

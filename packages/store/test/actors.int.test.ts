@@ -13,7 +13,7 @@ beforeAll(async () => {
   opened = await openTestStore();
   store = opened.store;
   actors = store.actors<State>('conversations');
-}, 30_000);
+}, 120_000);
 afterAll(() => opened?.close(), 20_000);
 
 const document = (id: string, version: number, fields: Partial<ActorDocument<State>> = {}): ActorDocument<State> => ({
@@ -69,7 +69,7 @@ test('a document that is too large fails with an error that is not "the database
   const large = document('large', 1, { state: { n: 1, note: 'x'.repeat(17_000_000) } });
   await expect(actors.saveAll([large])).rejects.not.toMatchObject({ code: 'store-away' });
   expect(await versions('large')).toEqual([0]);
-}, 20_000);
+}, 120_000);
 
 test('versionOf tells the stored version, 0 for nobody', async () => {
   await actors.saveAll([document('known', 1)]);
@@ -150,4 +150,4 @@ test('what is looked for by time or by unique key has its index, and the sweep u
   expect(await explained('conversations', () => actors.claimOverdue(1, 0, 0, 1))).toBe('IXSCAN { wakeAt: 1 }');
   expect(await explained('tasks', () => store.tasks.untaken(1, 1))).toBe('IXSCAN { answerPendingSince: 1 }');
   await connection.close();
-}, 20_000);
+}, 120_000);

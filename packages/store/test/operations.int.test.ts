@@ -8,7 +8,7 @@ let store: Store;
 beforeAll(async () => {
   opened = await openTestStore();
   store = opened.store;
-}, 30_000);
+}, 120_000);
 afterAll(() => opened?.close(), 20_000);
 
 const times = <T>(count: number, run: (index: number) => Promise<T>) =>
@@ -74,7 +74,7 @@ test('an instance has one live code, however many are made at once', async () =>
   expect(made.filter(({ isMade }) => isMade).map(({ code }) => code)).toContain(live?._id);
   const states = await Promise.all(made.map(({ code }) => store.bindingCodes.find(code)));
   expect(states.filter((code) => code?.state === 'live')).toHaveLength(1);
-}, 20_000);
+}, 120_000);
 
 test('a code that is taken is not made again, and the live one stays', async () => {
   const now = store.now();
@@ -162,7 +162,7 @@ test('a binding is 1:1 whichever side is bound anew', async () => {
   await times(8, (index) => bind(`wk1:race-${index % 3}`, `race-${index % 2}`));
   const bound = await Promise.all([0, 1].map((n) => store.bindings.findByInstance(`race-${n}`)));
   expect(bound[0]?._id).not.toBe(bound[1]?._id);
-}, 20_000);
+}, 120_000);
 
 test('a transaction that throws leaves nothing, one that conflicts is run again', async () => {
   await expect(
@@ -185,7 +185,7 @@ test('a transaction that throws leaves nothing, one that conflicts is run again'
     }),
   );
   expect(attempts).toBeGreaterThanOrEqual(5);
-}, 20_000);
+}, 120_000);
 
 test('poison is counted per event, dead letters are one per event, however often', async () => {
   expect(await times(3, () => store.poisonCounts.raise('router', 'p'))).toEqual(expect.arrayContaining([1, 2, 3]));

@@ -249,7 +249,7 @@ describe('no answer', () => {
     const begun = performance.now();
     const error = await failureOf(connect({ timeoutMs: 200 }).sendText(message));
     expect(error).toMatchObject({ code: 'wecom-timeout', isUnanswered: true });
-    expect(performance.now() - begun).toBeLessThan(1500);
+    expect(performance.now() - begun).toBeLessThan(10_000);
   });
 
   test('a page may be larger than other answers', async () => {

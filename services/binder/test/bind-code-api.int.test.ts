@@ -20,7 +20,7 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   for (const _id of ['i1', 'i2'])
     await servers.store.instances.create({ _id, name: 'x', status: 'running', serverHost: '', hostPort: 0 });
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await new Promise((resolve) => server?.close(resolve));
   await servers?.drop();

@@ -14,7 +14,7 @@ let servers: OpenServers;
 let consumer: MatchConsumer;
 beforeAll(async () => {
   servers = await openServers();
-}, 60_000);
+}, 120_000);
 afterAll(() => servers?.drop());
 
 // Every test has users, codes and an instance of its own.
@@ -210,7 +210,7 @@ describe('what goes wrong', () => {
     await settledTimes(1);
     expect(attempts).toBe(8);
     expect(arrivedAbout()).toMatchObject([settledAbout(true), textAbout('bound', render('bound', { name: '小虾' }))]);
-  }, 20_000);
+  }, 120_000);
 
   test('the settlement waits for the text to be confirmed', async () => {
     await claimCode();

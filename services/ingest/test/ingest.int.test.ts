@@ -24,7 +24,7 @@ beforeAll(async () => {
       delivery.ack();
     },
   });
-}, 60_000);
+}, 120_000);
 afterAll(() => servers?.drop());
 
 let simulator: WecomSimulator;

@@ -206,7 +206,7 @@ describe('speed', () => {
     ['fences', '```\n'],
     ['blocks', '```ts\na\n```\n'],
     ['lone surrogates', '\ud83d'],
-  ])('100 KB of %s are split in well under 200 ms', (_name, unit) => {
+  ])('100 KB of %s are split in well under a second', (_name, unit) => {
     const text = `x${unit.repeat(100_000 / bytesOf(unit))}y`;
     let parts: string[] = [];
     const durations = [1, 2, 3].map(() => {
@@ -215,7 +215,7 @@ describe('speed', () => {
       return performance.now() - begun;
     });
     // The quickest of three: other tests run beside this one.
-    expect(Math.min(...durations)).toBeLessThan(200);
+    expect(Math.min(...durations)).toBeLessThan(1_000);
     expect(parts.every((part) => bytesOf(part) <= MAX_PART_BYTES)).toBe(true);
   });
 });
