@@ -76,7 +76,6 @@ export function serviceEnvironment({ env, mode, generated, ports, infrastructure
   if (!mode.isDemo) return common;
 
   const simulator = at(ports.wecomSimulator);
-  const publicUrl = mode.isOnce ? undefined : env.AGENT_SERVICE_PUBLIC_URL;
   const demo = {
     ...common,
     IT0_WECOM_CORP_ID: 'ww-demo',
@@ -84,7 +83,7 @@ export function serviceEnvironment({ env, mode, generated, ports, infrastructure
     IT0_WECOM_KF_OPEN_KFID: 'wk-demo',
     IT0_WECOM_API_URL: simulator,
     IT0_WECOM_KF_URL: `${simulator}/`,
-    AGENT_SERVICE_PUBLIC_URL: publicUrl || at(ports.router),
+    AGENT_SERVICE_PUBLIC_URL: at(ports.router),
     POLL_INTERVAL_ACTIVE_MS: DEMO_POLL_MS,
     POLL_INTERVAL_IDLE_MS: DEMO_POLL_MS,
     WECOM_SIMULATOR_PORT: String(ports.wecomSimulator),

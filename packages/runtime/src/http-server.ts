@@ -93,7 +93,9 @@ function answerError(logger: Logger): ErrorRequestHandler {
   return (error, request, response, _next) => {
     if (response.headersSent) return void response.destroy();
     const { status, code, message } = toAnswer(error);
-    if (status >= 500) logger.error({ ...errorFields(error), path: request.path, status }, 'request.failed');
+    // 503 says that something is away, which is told elsewhere; any other 5xx is a bug of ours.
+    if (status === 503) logger.warn({ errorCode: code, path: request.path, status }, 'request.put-off');
+    else if (status >= 500) logger.error({ ...errorFields(error), path: request.path, status }, 'request.failed');
     response.status(status).json({ error: { code, message } });
   };
 }

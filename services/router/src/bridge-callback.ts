@@ -13,12 +13,15 @@ export const CALLBACK_PATH = '/api/v1/agent/channels/wecom/bridge-callback';
 const callbackBody = z
   .object({
     ok: z.boolean(),
-    content: z.string().optional(),
-    isTimeout: z.boolean().optional(),
+    content: z.string().nullish(),
+    isTimeout: z.boolean().nullish(),
     msgId: z.string().min(1).optional(),
     callbackData: z.object({ externalUserId: z.string().min(1), msgId: z.string().min(1).optional() }).optional(),
   })
-  .refine((body) => !body.ok || body.content !== undefined, { path: ['content'], message: 'required when ok is true' })
+  .refine((body) => !body.ok || typeof body.content === 'string', {
+    path: ['content'],
+    message: 'required when ok is true',
+  })
   .refine((body) => (body.callbackData?.msgId ?? body.msgId) !== undefined, {
     path: ['callbackData', 'msgId'],
     message: 'required, here or at the top level',
@@ -46,7 +49,9 @@ export function addBridgeCallback(
       const [issue] = parsed.error.issues;
       throw new HttpError(400, 'malformed', `${issue?.path.join('.') || 'body'}: ${issue?.message}`);
     }
-    const { ok, content = '', isTimeout = false, callbackData } = parsed.data;
+    const { ok, callbackData } = parsed.data;
+    const content = parsed.data.content ?? '';
+    const isTimeout = parsed.data.isTimeout ?? false;
     const msgId = callbackData?.msgId ?? parsed.data.msgId ?? '';
     const { token } = request.query;
     const id = typeof token === 'string' ? verifyCallbackToken(token, deps.signingKeys) : null;
