@@ -29,9 +29,6 @@ import {
   type SendOutcome,
 } from './ledger-state.ts';
 
-/** While a setting is wrong one call in this time finds out whether it has been mended. */
-const CONFIGURATION_PAUSE_MS = 30_000;
-
 export function ledgerBehaviour(
   settings: LedgerSettings,
 ): Behaviour<LedgerState, LedgerEvent, LedgerEffect, SendCall, LedgerLookup> {
@@ -71,9 +68,8 @@ export function ledgerEdges(deps: {
   };
 
   const send = async (userKey: string, call: SendCall): Promise<SendOutcome> => {
-    const closedForMs = gate.closedForMs();
-    if (closedForMs > 0)
-      return { kind: 'unanswered', isUnanswered: false, code: 'account-paused', retryAfterMs: closedForMs };
+    const waitMs = gate.enter();
+    if (waitMs > 0) return { kind: 'unanswered', isUnanswered: false, code: 'account-paused', retryAfterMs: waitMs };
     try {
       const content = await contentOf(userKey, call);
       await wecom.sendText({ ...parseUserKey(userKey), msgid: call.attempt.msgid, content });
@@ -83,9 +79,8 @@ export function ledgerEdges(deps: {
       if (!isWecomError(error))
         return { kind: 'unanswered', isUnanswered: false, code: errorCode(error), retryAfterMs: null };
       const { errcode, class: kind, isUnanswered, retryAfterMs } = error;
-      if (kind === 'configuration')
-        gate.close(CONFIGURATION_PAUSE_MS, `${error.message}: ${describeErrcode(errcode ?? 0).hint}`);
-      if (retryAfterMs !== null) gate.close(retryAfterMs, null);
+      if (kind === 'configuration') gate.fail(`${error.message}: ${describeErrcode(errcode ?? 0).hint}`);
+      if (retryAfterMs !== null) gate.pause(retryAfterMs);
       if (errcode === null) return { kind: 'unanswered', isUnanswered, code: error.code, retryAfterMs };
       return { kind: 'refused', errcode, class: refusalClass(kind), retryAfterMs };
     }
