@@ -2,7 +2,16 @@
 import { createHash } from 'node:crypto';
 import type { Broker, Consumer, Delivery } from '@pipeline/broker';
 import { type MailboxService, mailboxQueues } from '@pipeline/contracts';
-import { backoffMs, describeError, errorCode, errorFields, type Logger, type Metrics, sleep } from '@pipeline/runtime';
+import {
+  backoffMs,
+  describeError,
+  errorCode,
+  errorFields,
+  type Logger,
+  type Metrics,
+  type Repetition,
+  sleep,
+} from '@pipeline/runtime';
 import type { Store, StoredEffect } from '@pipeline/store';
 import { createActor } from './actor.ts';
 import type { Actor, FaultPoint, Input, Verdict } from './actor-types.ts';
@@ -10,7 +19,7 @@ import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createGroupLoad } from './group-load.ts';
 import { type FailedEvent, retryOrPark } from './poison.ts';
-import { startWakeSweep, type WakeSweep } from './wake-sweep.ts';
+import { startWakeSweep } from './wake-sweep.ts';
 
 /** Actors kept in memory, unless told otherwise; beyond it idle ones go. */
 const MAX_ACTORS = 5_000;
@@ -71,7 +80,7 @@ export function createMailbox<
   const openCalls = new Set<string>();
   const forwarding = new Set<Promise<void>>();
   let consumers: Consumer[] = [];
-  let sweep: WakeSweep | null = null;
+  let sweep: Repetition | null = null;
   let suspended: Promise<void> | null = null;
   let noEvictionBefore = 0;
   const stopping = new AbortController();

@@ -1,7 +1,7 @@
 // Wakes actors whose due time has passed and whose owner, for whatever reason, hasn't noticed.
 import type { Broker } from '@pipeline/broker';
 import { exchanges, type MailboxService, wake } from '@pipeline/contracts';
-import { errorFields, type Logger, sleep, waitAtMost } from '@pipeline/runtime';
+import { type Logger, type Repetition, repeat } from '@pipeline/runtime';
 import type { ActorCollection, Store } from '@pipeline/store';
 
 const SWEEP_INTERVAL_MS = 1_000;
@@ -9,12 +9,6 @@ const OVERDUE_MS = 1_000;
 /** The same document is woken at most once in this time. */
 const WAKE_PAUSE_MS = 5_000;
 const WAKES_PER_SWEEP = 500;
-/** A publish may hang while the broker holds publishers back. */
-const STOP_MS = 1_000;
-
-export interface WakeSweep {
-  stop(): Promise<void>;
-}
 
 /** Sweeps once a second until stopped. Every replica does; the claims keep them from waking twice. */
 export function startWakeSweep<S>(deps: {
@@ -23,10 +17,9 @@ export function startWakeSweep<S>(deps: {
   broker: Pick<Broker, 'publish' | 'problem'>;
   store: Pick<Store, 'now' | 'problem'>;
   logger: Logger;
-}): WakeSweep {
+}): Repetition {
   const { service, collection, broker, store, logger } = deps;
   const exchange = service === 'router' ? exchanges.routerMailboxes : exchanges.senderMailboxes;
-  const stopping = new AbortController();
 
   const sweepOnce = async () => {
     const now = store.now();
@@ -39,19 +32,12 @@ export function startWakeSweep<S>(deps: {
     );
   };
 
-  const sweeping = (async () => {
-    while (!stopping.signal.aborted) {
-      await sleep(SWEEP_INTERVAL_MS, stopping.signal);
-      if (stopping.signal.aborted || store.problem() !== null || broker.problem() !== null) continue;
-      // Not published or not claimed: still overdue, so the next sweep finds it.
-      await sweepOnce().catch((error) => logger.warn(errorFields(error), 'sweep.failed'));
-    }
-  })();
-
-  return {
-    stop() {
-      stopping.abort();
-      return waitAtMost(STOP_MS, sweeping);
-    },
-  };
+  return repeat({
+    everyMs: SWEEP_INTERVAL_MS,
+    isPossible: () => store.problem() === null && broker.problem() === null,
+    // Not published or not claimed: still overdue, so the next sweep finds it.
+    work: sweepOnce,
+    logger,
+    failed: 'sweep.failed',
+  });
 }

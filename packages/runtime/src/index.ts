@@ -6,5 +6,6 @@ export * from './lifecycle.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
 export * from './read-config.ts';
+export * from './repeat.ts';
 export * from './run-service.ts';
 export * from './wait.ts';

@@ -1,5 +1,5 @@
 // Announces answers again that no turn has taken: the broker may have been away when they came.
-import { errorFields, type Logger, sleep } from '@pipeline/runtime';
+import { type Logger, type Repetition, repeat } from '@pipeline/runtime';
 import { type Store, taskId } from '@pipeline/store';
 import type { AnnounceAnswer } from './announce-answer.ts';
 
@@ -7,9 +7,8 @@ const SWEEP_INTERVAL_MS = 1_000;
 const UNTAKEN_AFTER_MS = 2_000;
 const ANSWERS_PER_SWEEP = 500;
 
-export function startAnswerSweep(deps: { store: Store; announce: AnnounceAnswer; logger: Logger }) {
+export function startAnswerSweep(deps: { store: Store; announce: AnnounceAnswer; logger: Logger }): Repetition {
   const { store, announce, logger } = deps;
-  const stopping = new AbortController();
 
   const sweepOnce = async () => {
     const now = store.now();
@@ -23,18 +22,11 @@ export function startAnswerSweep(deps: { store: Store; announce: AnnounceAnswer;
     for (const { userKey, msgId } of untaken) announce(userKey, msgId);
   };
 
-  const sweeping = (async () => {
-    while (!stopping.signal.aborted) {
-      await sleep(SWEEP_INTERVAL_MS, stopping.signal);
-      if (stopping.signal.aborted || store.problem() !== null) continue;
-      await sweepOnce().catch((error) => logger.warn(errorFields(error), 'sweep.failed'));
-    }
-  })();
-
-  return {
-    stop() {
-      stopping.abort();
-      return Promise.race([sweeping, sleep(1_000)]);
-    },
-  };
+  return repeat({
+    everyMs: SWEEP_INTERVAL_MS,
+    isPossible: () => store.problem() === null,
+    work: sweepOnce,
+    logger,
+    failed: 'sweep.failed',
+  });
 }
