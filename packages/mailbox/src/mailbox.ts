@@ -1,33 +1,20 @@
 // The mailbox of a service: deliveries of its partitions go to their users' actors.
 import { createHash } from 'node:crypto';
-import type { Broker, Consumer, Delivery } from '@pipeline/broker';
-import { type MailboxService, mailboxQueues } from '@pipeline/contracts';
-import {
-  backoffMs,
-  describeError,
-  errorCode,
-  errorFields,
-  type Logger,
-  type Metrics,
-  type Repetition,
-  sleep,
-} from '@pipeline/runtime';
+import type { Broker, Delivery } from '@pipeline/broker';
+import type { MailboxService } from '@pipeline/contracts';
+import { describeError, errorCode, errorFields, type Logger, type Metrics, type Repetition } from '@pipeline/runtime';
 import type { Store, StoredEffect } from '@pipeline/store';
 import { createActor } from './actor.ts';
-import type { Actor, FaultPoint, Input, Verdict } from './actor-types.ts';
+import type { FaultPoint, Input, Verdict } from './actor-types.ts';
+import { createActorsInMemory, waitUntil } from './actors-in-memory.ts';
 import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createGroupLoad } from './group-load.ts';
 import { type FailedEvent, retryOrPark } from './poison.ts';
+import { createSubscriptions } from './subscriptions.ts';
 import { startWakeSweep } from './wake-sweep.ts';
 
-/** Actors kept in memory, unless told otherwise; beyond it idle ones go. */
-const MAX_ACTORS = 5_000;
-/** Idle actors with a due time nearer than this stay: their own timer is more exact than the sweep. */
-const KEEP_IF_DUE_WITHIN_MS = 60_000;
-/** After a look for idle actors that found none. */
-const EVICTION_PAUSE_MS = 1_000;
-const DRAIN_MS = 3_000;
+/** For the outcomes of calls that end after their partition has gone. */
 const CALL_GRACE_MS = 1_500;
 
 export interface Mailbox<Ev> {
@@ -67,7 +54,7 @@ export function createMailbox<
   /** Called between the steps of handling an event, for tests. */
   faultPoint?: FaultPoint;
 }): Mailbox<Ev> {
-  const { service, broker, store, behaviour, edges, logger, metrics, faultPoint, maxActors = MAX_ACTORS } = options;
+  const { service, broker, store, behaviour, edges, logger, metrics, faultPoint } = options;
   const collection = store.actors<S>(service === 'router' ? 'conversations' : 'ledgers');
   const groupCommit = createGroupCommit(collection, store.applySideWrites, () => faultPoint?.('sides-saved'));
   const load = createGroupLoad((keys) => collection.load(keys));
@@ -75,27 +62,20 @@ export function createMailbox<
     const known = await store.processedIds.known(keys);
     return new Map([...known].map((key) => [key, true as const]));
   });
-  const actors = new Map<string, { actor: Actor<Ev>; partition: number }>();
   const deliveries = new WeakMap<Input<Ev>['settle'], Delivery>();
   const openCalls = new Set<string>();
   const forwarding = new Set<Promise<void>>();
-  let consumers: Consumer[] = [];
   let sweep: Repetition | null = null;
-  let suspended: Promise<void> | null = null;
-  let noEvictionBefore = 0;
-  const stopping = new AbortController();
+  let isStopping = false;
 
   const handled = metrics.counter('mailbox_events_total', 'Events handled', ['type', 'outcome'] as const);
   const durations = metrics.seconds('mailbox_event_seconds', 'From delivery to ack', ['type'] as const);
   const refusals = metrics.counter('mailbox_refused_publishes_total', 'Effects the broker refused, tried again later');
   metrics.gaugeOf('mailbox_open_calls', 'Calls under way', () => openCalls.size);
-  metrics.gaugeOf('mailbox_actors', 'Actors in memory', () => actors.size);
+  metrics.gaugeOf('mailbox_actors', 'Actors in memory', () => actors.size());
 
-  const actorFor = (userKey: string, partition: number): Actor<Ev> => {
-    const known = actors.get(userKey);
-    if (known) return known.actor;
-    if (actors.size >= maxActors && performance.now() >= noEvictionBefore) evictIdle();
-    const actor = createActor<S, Ev, Fx, Call, Lookup>(userKey, {
+  const createUserActor = (userKey: string) =>
+    createActor<S, Ev, Fx, Call, Lookup>(userKey, {
       service,
       behaviour,
       edges,
@@ -107,7 +87,7 @@ export function createMailbox<
       logger,
       openCalls,
       failed,
-      storeAway,
+      storeAway: (error) => subscriptions.storeAway(error),
       outcome,
       faultPoint,
       onEffectRefused(effect, error) {
@@ -115,22 +95,6 @@ export function createMailbox<
         logger.warn({ userKey, effectId: effect.id, ...errorFields(error) }, 'effect.refused');
       },
     });
-    actors.set(userKey, { actor, partition });
-    return actor;
-  };
-
-  const evictIdle = () => {
-    for (const [userKey, { actor }] of actors) {
-      const due = actor.dueAt();
-      if (!actor.isIdle() || actor.hasOpenCall()) continue;
-      if (due !== null && due - store.now() < KEEP_IF_DUE_WITHIN_MS) continue;
-      actor.drop();
-      actors.delete(userKey);
-      if (actors.size < maxActors * 0.9) return;
-    }
-    // Nearly all are busy: looking through them again for each newcomer would cost more than they do.
-    noEvictionBefore = performance.now() + EVICTION_PAUSE_MS;
-  };
 
   const onDelivery = (partition: number, delivery: Delivery) => {
     const startedAt = performance.now();
@@ -159,7 +123,7 @@ export function createMailbox<
       );
     };
     deliveries.set(settle, delivery);
-    actorFor(delivery.routingKey, partition).push({ event, settle });
+    actors.getOrCreate(delivery.routingKey, partition).push({ event, settle });
   };
 
   const parkUnreadable = async (delivery: Delivery, error: unknown) => {
@@ -181,7 +145,7 @@ export function createMailbox<
       logger.error({ ...origin, ...errorFields(error) }, 'event.parked');
       delivery.ack();
     } catch (cause) {
-      storeAway(cause);
+      subscriptions.storeAway(cause);
     }
   };
 
@@ -210,77 +174,34 @@ export function createMailbox<
       forwarding.add(forwarded);
     };
     const known = actors.get(userKey);
-    if (known) known.actor.push({ event, saved, settle: () => {}, dropped: forward });
+    if (known) known.push({ event, saved, settle: () => {}, dropped: forward });
     else forward();
   };
 
-  const dropPartition = (partition: number) => {
-    for (const [userKey, entry] of actors) {
-      if (entry.partition !== partition) continue;
-      actors.delete(userKey);
-      entry.actor.drop();
-    }
-  };
-
-  /** Without the database nothing can be decided: give the partitions up (another replica may reach it), come back with it. */
-  const storeAway = (error: unknown) => {
-    if (suspended) return;
-    logger.warn(errorFields(error), 'mailbox.suspended');
-    suspended = (async () => {
-      await Promise.all(consumers.map((consumer) => consumer.close()));
-      for (let attempt = 0; !stopping.signal.aborted; attempt++) {
-        await sleep(backoffMs(attempt, 100, 1_000), stopping.signal);
-        await store.whenUp(stopping.signal);
-        if (store.problem() === null) break;
-      }
-      if (stopping.signal.aborted) return;
-      suspended = null;
-      logger.info('mailbox.resumed');
-      for (const consumer of consumers) consumer.resume();
-    })();
-  };
-
-  const waitUntil = async (condition: () => boolean, ms: number) => {
-    const giveUpAt = performance.now() + ms;
-    while (!condition() && performance.now() < giveUpAt) await sleep(10);
-  };
+  const actors = createActorsInMemory({ create: createUserActor, now: store.now, maxActors: options.maxActors });
+  const subscriptions = createSubscriptions({
+    ...options,
+    onDelivery,
+    drain: actors.drainPartition,
+    forget: actors.dropPartition,
+  });
 
   return {
     start() {
-      consumers = mailboxQueues(service, options.partitions).map((queue, partition) =>
-        broker.consume({
-          queue,
-          prefetch: options.prefetch,
-          consumerTag: `${options.replica} ${queue}`,
-          onDelivery: (delivery) => onDelivery(partition, delivery),
-          onOpen: () => dropPartition(partition),
-          onClose: () => dropPartition(partition),
-        }),
-      );
+      subscriptions.start();
       sweep = startWakeSweep({ service, collection, broker, store, logger });
     },
     async stop() {
-      stopping.abort();
-      for (const consumer of consumers) consumer.pause();
-      const all = () => [...actors.values()];
-      const isDone = () => all().every(({ actor }) => actor.isIdle() && !actor.hasOpenCall());
-      await Promise.all([sweep?.stop(), waitUntil(isDone, CALL_GRACE_MS)]);
-      for (const { actor } of all()) actor.stopTimer();
-      await waitUntil(() => all().every(({ actor }) => actor.isIdle()), DRAIN_MS);
-      await Promise.all(consumers.map((consumer) => consumer.close()));
+      isStopping = true;
+      await Promise.all([sweep?.stop(), subscriptions.stop()]);
       // Outcomes that come now go through the broker; calls that take longer are made again by whoever is next.
       await waitUntil(() => openCalls.size === 0 && forwarding.size === 0, CALL_GRACE_MS);
     },
     offer(userKey, event, dropped) {
-      const known = stopping.signal.aborted ? undefined : actors.get(userKey);
-      known?.actor.push({ event, settle: () => {}, dropped });
+      const known = isStopping ? undefined : actors.get(userKey);
+      known?.push({ event, settle: () => {}, dropped });
       return known !== undefined;
     },
-    problem() {
-      if (suspended) return 'the database is away: partitions given up';
-      const closed = consumers.filter((consumer) => !consumer.isOpen()).length;
-      if (consumers.length === 0) return 'not subscribed yet';
-      return closed === 0 ? null : `${closed} of ${consumers.length} partitions not subscribed`;
-    },
+    problem: subscriptions.problem,
   };
 }
