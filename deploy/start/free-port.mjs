@@ -9,11 +9,16 @@ export function createPortPicker({ bindAddress = '127.0.0.1' } = {}) {
   /** @type {Map<number, string>} ports given out in this run, not listened on yet */
   const given = new Map();
 
-  const isFree = async (/** @type {number} */ port) =>
-    !given.has(port) &&
-    !(await answers(port)) &&
-    (await canListen(port, '127.0.0.1')) &&
-    (await canListen(port, bindAddress));
+  const isFree = async (/** @type {number} */ port) => {
+    if (given.has(port) || (await answers(port))) return false;
+    for (const host of new Set(['127.0.0.1', bindAddress])) {
+      const code = await tryToListen(port, host);
+      if (code === 'EADDRINUSE') return false;
+      if (code === 'EACCES') throw forbidden(port);
+      if (code !== undefined) throw noAddress(host, code);
+    }
+    return true;
+  };
 
   return {
     /** The default, or a free one in its place; without a default any free one. @param {string} owner @param {number} [preferred] */
@@ -26,7 +31,7 @@ export function createPortPicker({ bindAddress = '127.0.0.1' } = {}) {
     /**
      * A port that an environment variable may set.
      * @param {string} variable @param {number} preferred @param {NodeJS.ProcessEnv} env
-     * @throws {StartError} when the variable is set to something that is no port, or a taken one
+     * @throws {StartError} when the variable is set to something that is no port, or one that can't be listened on
      */
     async pickSet(variable, preferred, env) {
       const value = env[variable];
@@ -66,13 +71,28 @@ function answers(/** @type {number} */ port) {
   });
 }
 
-function canListen(/** @type {number} */ port, /** @type {string} */ host) {
+/** @returns {Promise<string | undefined>} the error's code, if it can't be done */
+function tryToListen(/** @type {number} */ port, /** @type {string} */ host) {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
+    server.once('error', (/** @type {NodeJS.ErrnoException} */ error) => resolve(error.code ?? error.message));
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
 }
+
+const noAddress = (/** @type {string} */ host, /** @type {string} */ code) =>
+  new StartError(
+    'ports',
+    `BIND_ADDRESS=${host} is no address of this machine (${code})`,
+    'Set BIND_ADDRESS to one of its addresses, to 0.0.0.0 for all of them, or leave it out: then it is 127.0.0.1.',
+  );
+
+const forbidden = (/** @type {number} */ port) =>
+  new StartError(
+    'ports',
+    `port ${port} may not be listened on by this user (EACCES)`,
+    'Ports below 1024 are usually for root only: choose a higher one.',
+  );
 
 async function anyFree(/** @type {(port: number) => Promise<boolean>} */ isFree) {
   for (;;) {

@@ -38,6 +38,21 @@ export async function applyTopology(session, env) {
 }
 
 /**
+ * Lets the services' own rules judge their settings, before anything else is started.
+ * @param {Session} session @param {NodeJS.ProcessEnv} env without the servers, which are not there yet
+ */
+export async function checkSettings(session, env) {
+  const servers = { RABBITMQ_URL: 'amqp://127.0.0.1', MONGODB_URI: 'mongodb://127.0.0.1' };
+  const result = await runCommand(session, node26, ['deploy/settings/main.ts'], { env: { ...env, ...servers } });
+  if (result.code === 0) return;
+  throw new StartError(
+    'settings',
+    lastLine(result.stderr) || `exit code ${result.code}`,
+    'docs/settings.md says what each setting is for.',
+  );
+}
+
+/**
  * @param {Session} session
  * @param {object} options
  * @param {string} options.name

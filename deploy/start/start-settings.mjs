@@ -1,4 +1,4 @@
-// npm start: what the environment asks for, checked before anything slow happens.
+// npm start: which mode the environment asks for, and what the services find in theirs.
 import { checkInfrastructureSettings } from './infrastructure.mjs';
 import { compileCache } from './paths.mjs';
 import { StartError } from './start-error.mjs';
@@ -31,13 +31,6 @@ export function readStartMode(args, env) {
       'Set all three to serve a WeCom account, or none of them for the demo.',
     );
   }
-  if (!env.AGENT_SERVICE_PUBLIC_URL) {
-    throw new StartError(
-      'settings',
-      'AGENT_SERVICE_PUBLIC_URL is not set',
-      'With WeCom credentials it is required: the address at which bridges reach the router, e.g. http://10.0.0.5:3103',
-    );
-  }
   return { isDemo: false, isOnce };
 }
 
@@ -46,25 +39,21 @@ export const reachableHost = (env) =>
   !env.BIND_ADDRESS || ['0.0.0.0', '::'].includes(env.BIND_ADDRESS) ? '127.0.0.1' : env.BIND_ADDRESS;
 
 /**
- * What the services find in their environment.
+ * What the services find in their environment, but for the servers that they use.
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.env
  * @param {StartMode} options.mode
  * @param {Record<string, string>} options.generated
  * @param {Record<'ingest' | 'binder' | 'router' | 'sender' | 'wecomSimulator' | 'bridgeSimulator', number>} options.ports
- * @param {import('./infrastructure.mjs').Infrastructure} options.infrastructure
  * @returns {NodeJS.ProcessEnv}
  */
-export function serviceEnvironment({ env, mode, generated, ports, infrastructure }) {
+export function serviceEnvironment({ env, mode, generated, ports }) {
   const at = (/** @type {number} */ port) => `http://${reachableHost(env)}:${port}`;
   const common = {
     ...env,
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE || compileCache,
     // V8's young generation at its default size makes up a third of what an idle service takes.
     NODE_OPTIONS: env.NODE_OPTIONS || '--max-semi-space-size=4',
-    RABBITMQ_URL: infrastructure.rabbitmqUrl,
-    RABBITMQ_MANAGEMENT_URL: infrastructure.managementUrl,
-    MONGODB_URI: infrastructure.mongodbUri,
     BIND_ADDRESS: env.BIND_ADDRESS || '127.0.0.1',
     INGEST_PORT: String(ports.ingest),
     BINDER_PORT: String(ports.binder),
@@ -86,6 +75,7 @@ export function serviceEnvironment({ env, mode, generated, ports, infrastructure
     AGENT_SERVICE_PUBLIC_URL: at(ports.router),
     POLL_INTERVAL_ACTIVE_MS: DEMO_POLL_MS,
     POLL_INTERVAL_IDLE_MS: DEMO_POLL_MS,
+    POLL_INTERVAL_ERROR_MS: DEMO_POLL_MS, // ingest may be there before the simulator
     WECOM_SIMULATOR_PORT: String(ports.wecomSimulator),
     BRIDGE_SIMULATOR_PORT: String(ports.bridgeSimulator),
     WECOM_SIMULATOR_URL: simulator,

@@ -1,5 +1,6 @@
 // npm start: everything, from a fresh clone to a running system; `-- --once` plays the demo and ends.
 import { join } from 'node:path';
+import { besideReal, openDemoSpace } from './demo-space.mjs';
 import { endLeftContainers, startInCompose } from './docker-compose.mjs';
 import { createPortPicker } from './free-port.mjs';
 import { readGeneratedValues } from './generated-values.mjs';
@@ -8,7 +9,7 @@ import { installDependencies } from './install-dependencies.mjs';
 import { local } from './paths.mjs';
 import * as progress from './progress.mjs';
 import { runSession } from './session.mjs';
-import { applyTopology, playDemo, startTypeScript } from './start-services.mjs';
+import { applyTopology, checkSettings, playDemo, startTypeScript } from './start-services.mjs';
 import { reachableHost, readStartMode, serviceEnvironment } from './start-settings.mjs';
 
 const SERVICES = /** @type {const} */ (['ingest', 'binder', 'router', 'sender']);
@@ -27,6 +28,8 @@ await runSession(
     const picker = createPortPicker({ bindAddress: process.env.BIND_ADDRESS || '127.0.0.1' });
     const ports = await pickPorts(picker, mode.isDemo);
     await installDependencies(session);
+    const settings = serviceEnvironment({ env: process.env, mode, generated: readGeneratedValues(), ports });
+    await checkSettings(session, settings);
 
     const infrastructure = await startInfrastructure({
       run: session,
@@ -39,7 +42,15 @@ await runSession(
       startInDocker: startInCompose,
     });
     session.onStop(infrastructure.stop);
-    const env = serviceEnvironment({ env: process.env, mode, generated: readGeneratedValues(), ports, infrastructure });
+    const { rabbitmqUrl, managementUrl, mongodbUri } = mode.isDemo
+      ? besideReal(infrastructure, mode.isOnce)
+      : infrastructure;
+    const servers = { RABBITMQ_URL: rabbitmqUrl, RABBITMQ_MANAGEMENT_URL: managementUrl, MONGODB_URI: mongodbUri };
+    const env = { ...settings, ...servers };
+    if (mode.isDemo) {
+      const remove = await openDemoSpace(session, env, mode.isOnce);
+      if (mode.isOnce) session.onStop(remove);
+    }
     await applyTopology(session, env);
     await startAll(session, mode, env, ports);
 
@@ -107,11 +118,12 @@ function printAddresses(env, isDemo) {
   const management = new URL(String(env.RABBITMQ_MANAGEMENT_URL));
   const user = management.username && ` (user ${management.username})`;
   management.username = management.password = '';
+  const vhost = decodeURIComponent(new URL(String(env.RABBITMQ_URL)).pathname.slice(1));
   const tokenNote = process.env.ADMIN_API_TOKEN ? 'that of ADMIN_API_TOKEN' : env.ADMIN_API_TOKEN;
   const metrics = ['INGEST', 'BINDER', 'ROUTER', 'SENDER'].map((name) => `${at(env[`${name}_PORT`])}/metrics`);
   progress.line();
   if (isDemo) progress.line(`  chat page      ${env.WECOM_SIMULATOR_URL}/`);
-  progress.line(`  RabbitMQ       ${management.href}${user}`);
+  progress.line(`  RabbitMQ       ${management.href}${user}${vhost && `, vhost ${vhost}`}`);
   progress.line(`  API            ${at(env.BINDER_PORT)}/api/v1/agent   Authorization: Bearer ${tokenNote}`);
   progress.line(`  callbacks      ${env.AGENT_SERVICE_PUBLIC_URL}`);
   progress.line(`  metrics        ${metrics.join('  ')}`);

@@ -1,6 +1,6 @@
 // From the bytes of a delivery to a body that keeps to its contract.
 import type { MessageKind } from '@pipeline/contracts';
-import { InvalidMessageError } from '@pipeline/runtime';
+import { checkShape, describeFaults, InvalidMessageError } from '@pipeline/runtime';
 import type { z } from 'zod';
 
 /**
@@ -17,8 +17,8 @@ export function decodeBody<T extends string, S extends z.ZodType>(
   } catch (cause) {
     throw new InvalidMessageError('message-unreadable', `${kind.type} is not JSON`, { cause });
   }
-  const result = kind.schema.safeParse(json, { reportInput: false });
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new InvalidMessageError('message-invalid', `${kind.type}: ${issue?.path.join('.')}: ${issue?.message}`);
+  const checked = checkShape(kind.schema, json);
+  if (checked.faults)
+    throw new InvalidMessageError('message-invalid', `${kind.type}: ${describeFaults(checked.faults)}`);
+  return checked.value;
 }

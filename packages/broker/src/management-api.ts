@@ -36,7 +36,10 @@ export function createManagementApi(managementUrl: string): ManagementApi {
         `the management API at ${base} does not answer: ${describeError(cause)}`,
       );
     }
-    if (response.status === 401) throw new ConfigError(`RABBITMQ_MANAGEMENT_URL: user or password refused by ${base}`);
+    if (response.status === 401) {
+      const { reason } = (await response.json().catch(() => ({}))) as { reason?: string };
+      throw new ConfigError(`RABBITMQ_MANAGEMENT_URL: ${base} refuses its user: ${reason ?? 'no reason given'}`);
+    }
     if (response.status >= 500)
       throw new RetryableError('management-away', `the management API at ${base} answers ${response.status}`);
     if (!response.ok)

@@ -77,7 +77,8 @@ export const bridgeNetworks = () =>
         context.addIssue({ code: 'custom', message: (error as Error).message });
         return z.NEVER;
       }
-    });
+    })
+    .describe('networks (CIDRs, comma-separated) in which bridges may live; empty: all but the refused ones');
 
 function toBlockList(entries: readonly string[]): BlockList {
   const list = new BlockList();

@@ -69,12 +69,12 @@ export function createHttpServer(options: {
       return new Promise((resolve, reject) => {
         const started = app.listen(options.port, options.bindAddress, (error?: Error) => {
           if (!error) return resolve();
-          const reason = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'port in use' : error.message;
-          reject(
-            new ConfigError(
-              `${options.portVariable}: can't listen on ${options.bindAddress}:${options.port}: ${reason}`,
-            ),
-          );
+          const { code } = error as NodeJS.ErrnoException;
+          const isPort = code === 'EADDRINUSE' || code === 'EACCES';
+          const reason = code === 'EADDRINUSE' ? 'port in use' : code === 'EACCES' ? 'not permitted' : error.message;
+          const { bindAddress, port, portVariable } = options;
+          const variable = isPort ? portVariable : 'BIND_ADDRESS';
+          reject(new ConfigError(`${variable}: can't listen on ${bindAddress}:${port}: ${reason}`));
         });
         server = started;
       });

@@ -1,4 +1,5 @@
 export * from './bridge-address.ts';
+export * from './check-shape.ts';
 export * from './errors.ts';
 export * from './health.ts';
 export * from './http-server.ts';

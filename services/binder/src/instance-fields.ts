@@ -1,11 +1,13 @@
 // binder: what an operator may register as an instance. Every refusal names its field.
-import { HttpError, literalAddress, type Networks, refuseAddress } from '@pipeline/runtime';
+import { checkShape, describeFaults, HttpError, literalAddress, type Networks, refuseAddress } from '@pipeline/runtime';
 import type { Instance, InstanceFields } from '@pipeline/store';
 import { z } from 'zod';
 
 // Ids stand in URLs: no escaping needed, and never `.` or `..`.
 const ID = /^(?=.*[A-Za-z0-9])[A-Za-z0-9._:-]{1,128}$/;
 const HOST_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
+
+const PORT_RANGE = 'must be a whole number from 1 to 65535';
 
 const words = (max: number) =>
   z
@@ -38,9 +40,9 @@ export function instanceRules(allowed: Networks): InstanceRules {
         if (problem !== null) context.addIssue({ code: 'custom', message: problem });
       }),
     hostPort: z
-      .int('must be a whole number')
-      .min(0, 'must be between 1 and 65535')
-      .max(65_535, 'must be between 1 and 65535')
+      .int(PORT_RANGE)
+      .min(0, PORT_RANGE)
+      .max(65_535, PORT_RANGE)
       .nullish()
       .transform((value) => value ?? 0),
   });
@@ -70,15 +72,14 @@ export function instanceRules(allowed: Networks): InstanceRules {
 function parse<S extends z.ZodType>(schema: S, body: unknown): z.infer<S> {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw new HttpError(400, 'malformed', 'the body must be a JSON object');
-  const result = schema.safeParse(body, { reportInput: false });
-  if (result.success) return result.data;
-  const faults = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new HttpError(400, 'invalid-field', faults.join('; '));
+  const checked = checkShape(schema, body);
+  if (checked.faults) throw new HttpError(400, 'invalid-field', describeFaults(checked.faults));
+  return checked.value;
 }
 
 function requirePort({ serverHost, hostPort }: Pick<InstanceFields, 'serverHost' | 'hostPort'>): void {
   if (serverHost !== '' && hostPort === 0)
-    throw new HttpError(400, 'invalid-field', 'hostPort: must be between 1 and 65535 when there is a serverHost');
+    throw new HttpError(400, 'invalid-field', `hostPort: ${PORT_RANGE} when there is a serverHost`);
 }
 
 /** Why this can't be the host of a bridge, or null. Names are resolved, and their addresses checked, at each call. */

@@ -1,6 +1,6 @@
 // POST …/bridge-callback: the bridge's answer. Stored on its task first; who waits for it hears afterwards.
 import { parseUserKey, userKeyOf } from '@pipeline/contracts';
-import { HttpError, jsonBody, type Logger, type Metrics } from '@pipeline/runtime';
+import { checkShape, describeFaults, HttpError, jsonBody, type Logger, type Metrics } from '@pipeline/runtime';
 import { type Store, taskId } from '@pipeline/store';
 import type { Express } from 'express';
 import { z } from 'zod';
@@ -20,11 +20,11 @@ const callbackBody = z
   })
   .refine((body) => !body.ok || typeof body.content === 'string', {
     path: ['content'],
-    message: 'required when ok is true',
+    message: 'is required when ok is true',
   })
   .refine((body) => (body.callbackData?.msgId ?? body.msgId) !== undefined, {
     path: ['callbackData', 'msgId'],
-    message: 'required, here or at the top level',
+    message: 'is required, here or at the top level',
   });
 
 /** Adds the callback route. Checks in this order: size 413, shape 400, token 401, task 404. */
@@ -43,16 +43,15 @@ export function addBridgeCallback(
   const callbacks = deps.metrics.counter('router_callbacks_total', 'Bridge callbacks', ['status'] as const);
 
   app.post(CALLBACK_PATH, jsonBody(), async (request, response) => {
-    const parsed = callbackBody.safeParse(request.body, { reportInput: false });
-    if (!parsed.success) {
+    const { value: body, faults } = checkShape(callbackBody, request.body);
+    if (faults) {
       callbacks.inc({ status: 'malformed' });
-      const [issue] = parsed.error.issues;
-      throw new HttpError(400, 'malformed', `${issue?.path.join('.') || 'body'}: ${issue?.message}`);
+      throw new HttpError(400, 'malformed', describeFaults(faults));
     }
-    const { ok, callbackData } = parsed.data;
-    const content = parsed.data.content ?? '';
-    const isTimeout = parsed.data.isTimeout ?? false;
-    const msgId = callbackData?.msgId ?? parsed.data.msgId ?? '';
+    const { ok, callbackData } = body;
+    const content = body.content ?? '';
+    const isTimeout = body.isTimeout ?? false;
+    const msgId = callbackData?.msgId ?? body.msgId ?? '';
     const { token } = request.query;
     const id = typeof token === 'string' ? verifyCallbackToken(token, deps.signingKeys) : null;
     const user = id === null ? null : userOfTask(id, msgId);
