@@ -10,7 +10,7 @@ const REOPEN_MAX_MS = 1_000;
 const CLOSE_MS = 1_000;
 
 export function createConsumer(connection: RecoveringConnection, logger: Logger, options: ConsumerOptions): Consumer {
-  const { queue } = options;
+  const queue = typeof options.queue === 'string' ? options.queue : options.queue.everythingOf;
   let channel: Channel | null = null;
   let isWanted = true;
   let isPaused = false;
@@ -52,7 +52,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
       isPaused = false;
       options.onOpen?.();
       await opened.consume(
-        queue,
+        await queueToConsume(opened, options.queue),
         (message) => {
           // null: the broker has cancelled us (queue deleted, consumer time-out). Never carry on: begin anew.
           if (message === null) {
@@ -105,6 +105,13 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
       void open();
     },
   };
+}
+
+async function queueToConsume(channel: Channel, wanted: ConsumerOptions['queue']): Promise<string> {
+  if (typeof wanted === 'string') return wanted;
+  const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true });
+  await channel.bindQueue(queue, wanted.everythingOf, '');
+  return queue;
 }
 
 /** Closes a channel. Its own promise never settles if the connection breaks meanwhile, but 'close' is emitted. */

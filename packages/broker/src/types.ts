@@ -26,7 +26,8 @@ export interface Publisher {
 }
 
 export interface ConsumerOptions {
-  queue: string;
+  /** A queue of the topology, or a fanout exchange: then a queue of this process alone, gone with its connection. */
+  queue: string | { everythingOf: string };
   prefetch: number;
   consumerTag: string;
   /** Called for every delivery, in queue order; must not throw. */

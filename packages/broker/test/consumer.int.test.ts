@@ -59,6 +59,23 @@ test('closing a consumer hands what it has not acked to the next one, in order a
   expect(first.got).toEqual(ids(1, 20)); // paused: none of 21 to 30
 }, 120_000);
 
+test('what goes to a fanout exchange reaches every process that listens now, also after a lost connection', async () => {
+  await vhost.channel.assertExchange('news', 'fanout', { durable: true });
+  const [first, second] = [await vhost.open('news-1'), await vhost.open('news-2')];
+  const listeners = [first, second].map((each) => collect(each, 'news', { queue: { everythingOf: 'news' } }));
+  const heard = async (id: string) => {
+    await broker.publish('news', 'a', message(id));
+    await eventually('both have it', () => listeners.every(({ got }) => got.includes(id)));
+  };
+  await eventually('both listen', () => listeners.every(({ consumer }) => consumer.isOpen()));
+  await heard('1');
+  await vhost.closeConnections('news-1 consuming');
+  await eventually('the first listens again', () => listeners[0]?.opened() === 2 && listeners[0]?.consumer.isOpen());
+  await heard('2');
+  await Promise.all(listeners.map(({ consumer }) => consumer.close()));
+  await expect(broker.publish('news', 'a', message('3'))).rejects.toMatchObject({ code: 'publish-unroutable' });
+}, 120_000);
+
 test('a closed consumer resumes where the queue stands', async () => {
   await vhost.queue('resumed', SINGLE);
   const { consumer, got } = collect(broker, 'resumed');

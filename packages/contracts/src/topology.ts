@@ -6,6 +6,8 @@ export const exchanges = {
   senderMailboxes: 'sender.mailboxes',
   binder: 'binder',
   deadLetters: 'dead-letters',
+  /** Every replica of ingest has a queue of its own here, while it is connected. */
+  ingestRings: 'ingest.rings',
 } as const;
 
 export const BINDER_QUEUE = 'binder.matches';
@@ -29,7 +31,7 @@ export function mailboxQueues(service: MailboxService, partitions: number): stri
 
 export interface Exchange {
   name: string;
-  type: 'direct' | 'x-consistent-hash';
+  type: 'direct' | 'fanout' | 'x-consistent-hash';
 }
 export interface Queue {
   name: string;
@@ -73,6 +75,7 @@ export function describeTopology(partitions: number): Topology {
     exchanges: [
       { name: exchanges.deadLetters, type: 'direct' },
       { name: exchanges.binder, type: 'direct' },
+      { name: exchanges.ingestRings, type: 'fanout' },
       { name: exchanges.routerMailboxes, type: 'x-consistent-hash' },
       { name: exchanges.senderMailboxes, type: 'x-consistent-hash' },
     ],

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { ConfigError } from '@pipeline/runtime';
 import fc from 'fast-check';
@@ -45,6 +46,17 @@ describe("Tencent's own sample", () => {
     });
     expect(echo).toMatch(/^\d+$/);
   });
+});
+
+test('what another implementation has signed and encrypted is read: any padding, any text', () => {
+  const fixture = new URL('../test/wechatpy-fixture.json', import.meta.url);
+  const { settings, callbacks } = JSON.parse(readFileSync(fixture, 'utf8'));
+  const theirs = createCallbackCrypto(settings);
+  expect(callbacks.length).toBeGreaterThan(32);
+  for (const { message, ...callback } of callbacks) {
+    expect(theirs.open(callback)).toBe(message);
+    expect(theirs.sign(callback)).toBe(callback.signature);
+  }
 });
 
 test('every padding from 1 to 32 bytes is read', () => {

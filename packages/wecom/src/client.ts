@@ -27,6 +27,8 @@ export interface SyncPage {
   nextCursor: string;
   /** Only this says whether there is more: an empty page may be followed by others (path/94670). */
   hasMore: boolean;
+  /** WeCom takes the given token no more; the page came without it. */
+  isTokenRefused: boolean;
 }
 
 export type EventReply = { msgtype: 'text'; content: string } | { msgtype: 'msgmenu'; menu: Record<string, unknown> };
@@ -72,7 +74,7 @@ const textOr = <T>(value: unknown, otherwise: T): string | T =>
   typeof value === 'string' && value !== '' ? value : otherwise;
 
 function createSyncMsg(call: Caller['call']): WecomClient['syncMsg'] {
-  return async function syncMsg({ openKfId, cursor, token, limit = MAX_PAGE_LIMIT }) {
+  const syncMsg: WecomClient['syncMsg'] = async ({ openKfId, cursor, token, limit = MAX_PAGE_LIMIT }) => {
     const body = {
       open_kfid: openKfId,
       limit: Math.min(limit, MAX_PAGE_LIMIT),
@@ -85,12 +87,14 @@ function createSyncMsg(call: Caller['call']): WecomClient['syncMsg'] {
         items: Array.isArray(answer.msg_list) ? answer.msg_list : [],
         nextCursor: textOr(answer.next_cursor, cursor ?? ''),
         hasMore: Number(answer.has_more) === 1,
+        isTokenRefused: false,
       };
     } catch (error) {
       if (!token || !isWecomError(error) || error.errcode !== STALE_SYNC_TOKEN) throw error;
-      return syncMsg({ openKfId, limit, ...(cursor ? { cursor } : {}) });
+      return { ...(await syncMsg({ openKfId, limit, ...(cursor ? { cursor } : {}) })), isTokenRefused: true };
     }
   };
+  return syncMsg;
 }
 
 function createServiceState(call: Caller['call']): WecomClient['serviceState'] {

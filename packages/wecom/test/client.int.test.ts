@@ -56,7 +56,7 @@ describe('what is sent and read', () => {
   test('a page is asked for with POST and read with its cursor', async () => {
     server.answer(json({ errcode: 0, errmsg: 'ok', next_cursor: 'c2', has_more: 1, msg_list: [{ msgid: 'a' }] }));
     const page = await connect().syncMsg({ openKfId: 'wk1', cursor: 'c1', token: 't1' });
-    expect(page).toEqual({ items: [{ msgid: 'a' }], nextCursor: 'c2', hasMore: true });
+    expect(page).toEqual({ items: [{ msgid: 'a' }], nextCursor: 'c2', hasMore: true, isTokenRefused: false });
     expect(server.calls[0]).toMatchObject({ method: 'POST', path: '/cgi-bin/kf/sync_msg' });
     expect(server.calls[0]?.query.get('access_token')).toBe('token-1');
     expect(bodyOf()).toEqual({ open_kfid: 'wk1', limit: 1000, cursor: 'c1', token: 't1' });
@@ -68,9 +68,14 @@ describe('what is sent and read', () => {
       items: [],
       nextCursor: 'c1',
       hasMore: false,
+      isTokenRefused: false,
     });
     expect(bodyOf()).toEqual({ open_kfid: 'wk1', limit: 1000, cursor: 'c1' });
-    expect(await client.syncMsg({ openKfId: 'wk1', limit: 10 })).toEqual({ items: [], nextCursor: '', hasMore: false });
+    expect(await client.syncMsg({ openKfId: 'wk1', limit: 10 })).toMatchObject({
+      items: [],
+      nextCursor: '',
+      hasMore: false,
+    });
     expect(bodyOf()).toEqual({ open_kfid: 'wk1', limit: 10 });
   });
 
@@ -81,6 +86,7 @@ describe('what is sent and read', () => {
     );
     expect(await connect().syncMsg({ openKfId: 'wk1', cursor: 'c1', token: 'old' })).toMatchObject({
       nextCursor: 'c2',
+      isTokenRefused: true,
     });
     expect(bodyOf()).toEqual({ open_kfid: 'wk1', limit: 1000, cursor: 'c1' });
     server.answer(refuse(95007));

@@ -20,6 +20,7 @@ export const ingestSettings = z
       .describe('secret: the EncodingAESKey of WeCom’s callback settings'),
     POLL_INTERVAL_ACTIVE_MS: durationMs(2_000).describe('wait between polls while messages arrive'),
     POLL_INTERVAL_IDLE_MS: durationMs(10_000).describe('wait between polls otherwise'),
+    POLL_INTERVAL_DOORBELL_MS: durationMs(30_000).describe('wait between polls once the callback is set up'),
     IDLE_THRESHOLD_MS: durationMs(30_000).describe('how long after the last message polling stays active'),
     POLL_INTERVAL_ERROR_MS: durationMs(10_000).describe('wait after an error of WeCom, doubling with repeated ones'),
     POLL_INTERVAL_ERROR_MAX_MS: durationMs(60_000).describe('… up to this'),

@@ -32,7 +32,7 @@ function start(parts: Parts = {}) {
       asked.push({ ...(cursor !== undefined && { cursor }), ...(token !== undefined && { token }) });
       const next = script.shift() ?? {};
       if (next instanceof Error) throw next;
-      return { items: [], nextCursor: cursor ?? '', hasMore: false, ...next };
+      return { items: [], nextCursor: cursor ?? '', hasMore: false, isTokenRefused: false, ...next };
     },
     async publishPage(page) {
       await parts.publish?.(page);
@@ -165,6 +165,20 @@ describe('polling', () => {
     mine.ring();
     await until(() => published.length === 3);
     expect(asked).toEqual([{}, { token: 't1' }, {}]);
+  });
+
+  test('uses the doorbell’s token for every page up to the last one, or until WeCom refuses it', async () => {
+    const { asked, poller: mine } = start({
+      idleMs: HOUR_MS,
+      pages: [{}, { hasMore: true, nextCursor: 'c1' }, {}, { hasMore: true, isTokenRefused: true, nextCursor: 'c2' }],
+    });
+    await until(() => asked.length === 1);
+    mine.ring('t1');
+    await until(() => asked.length === 3);
+    mine.ring('t2');
+    await until(() => asked.length === 5);
+    const tokens = asked.map(({ token }) => token);
+    expect(tokens).toEqual([undefined, 't1', 't1', 't2', undefined]);
   });
 
   test('is done again when the doorbell rings while a page is under way', async () => {

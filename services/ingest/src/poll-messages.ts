@@ -21,6 +21,8 @@ const AWAIT_SERVERS_MS = 100;
 const FINISH_PAGE_MS = 2_000;
 const ABANDON_PAGE_MS = 1_000;
 const SUSPECT_STARTS = 3;
+/** How long WeCom takes the token of a notification (path/94670). */
+const RING_TOKEN_LIFE_MS = 600_000;
 
 export interface Poller {
   start(): void;
@@ -67,7 +69,7 @@ export function createPoller(deps: {
   let state = 'starting';
   let problem: string | null = null;
   let isRung = false;
-  let ringToken: string | undefined;
+  let ringToken: { value: string; until: number } | undefined;
   /** The cursor that this process found at its start, until its page is published. */
   let firstCursor: { key: string; starts: number } | null | undefined;
 
@@ -82,14 +84,15 @@ export function createPoller(deps: {
     const startedAt = performance.now();
     const { cursor, firstStartedAt } = await cursors.open(openKfId, Math.round(now()));
     const starts = firstCursor === null ? 0 : await countStart(cursor);
-    const token = ringToken;
-    ringToken = undefined; // good for one poll
-    const { items, nextCursor, hasMore } = await deps.syncMsg({
+    const token = ringToken && performance.now() < ringToken.until ? ringToken : undefined;
+    const { items, nextCursor, hasMore, isTokenRefused } = await deps.syncMsg({
       openKfId,
       limit: PAGE_LIMIT,
       ...(cursor !== undefined && { cursor }),
-      ...(token !== undefined && { token }),
+      ...(token && { token: token.value }),
     });
+    // Good for all pages up to the last one. Another ring may have brought a newer one meanwhile.
+    if ((isTokenRefused || !hasMore) && ringToken === token) ringToken = undefined;
     if (stopping.signal.aborted) throw new RetryableError('page-abandoned', 'stopped before publishing a page');
     const kinds = await deps.publishPage({
       openKfId,
@@ -180,7 +183,7 @@ export function createPoller(deps: {
     },
     ring(token) {
       isRung = true;
-      if (token !== undefined) ringToken = token;
+      if (token !== undefined) ringToken = { value: token, until: performance.now() + RING_TOKEN_LIFE_MS };
       waking.abort();
     },
     problem: () => problem,

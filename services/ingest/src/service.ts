@@ -12,13 +12,15 @@ import {
   waitAtMost,
 } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
-import { createWecomClient } from '@pipeline/wecom';
+import { createCallbackCrypto, createWecomClient } from '@pipeline/wecom';
 import { createClaimCode } from './claim-code.ts';
 import type { IngestConfig } from './config.ts';
 import { createLeaseHolder } from './hold-lease.ts';
 import { createPoller, createPollMetrics, type Poller } from './poll-messages.ts';
 import { createPublishItem } from './publish-item.ts';
 import { createPublishPage } from './publish-page.ts';
+import { createRingPuller, type Puller } from './ring-puller.ts';
+import { createWecomCallback } from './wecom-callback.ts';
 
 const CLOSE_MS = 1_000;
 
@@ -35,15 +37,30 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
   });
   // One account today; nothing below assumes that.
   const accounts = [config.IT0_WECOM_KF_OPEN_KFID];
-  const pollers = new Map<string, Poller>();
+  const pollers = new Map<string, Puller & { poller: Poller }>();
+  const doorbell = doorbellKeys(config);
+  // Before the first poll there is nobody to ring for: it comes by itself.
+  let ring: ReturnType<typeof createRingPuller> = () => {};
   let store: Store | undefined;
   let broker: Broker | undefined;
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
   for (const openKfId of accounts) {
-    health.add(`poll ${openKfId}`, () => (pollers.get(openKfId) ?? notStarted).problem());
-    health.addDetail(`poll ${openKfId}`, () => (pollers.get(openKfId) ?? notStarted).state());
+    health.add(`poll ${openKfId}`, () => (pollers.get(openKfId)?.poller ?? notStarted).problem());
+    health.addDetail(`poll ${openKfId}`, () => (pollers.get(openKfId)?.poller ?? notStarted).state());
   }
+
+  if (doorbell)
+    http.app.use(
+      createWecomCallback({
+        crypto: createCallbackCrypto(doorbell),
+        accounts,
+        ring: (openKfId, token) => ring(openKfId, token),
+        now: () => store?.now() ?? Date.now(),
+        logger,
+        metrics,
+      }),
+    );
 
   return createLifecycle(async ({ signal, opened }) => {
     // First, so that /healthz and /readyz answer while the rest still waits.
@@ -53,12 +70,13 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
     const myStore = await openStore({ uri, logger, signal });
     store = myStore;
     opened(myStore.close);
-    const myBroker = await createBroker({ url, name: `ingest@${hostname()}`, logger, signal });
+    const replica = `ingest@${hostname()}:${process.pid}`;
+    const myBroker = await createBroker({ url, name: replica, logger, signal });
     broker = myBroker;
     opened(myBroker.close);
-    const { routerMailboxes, senderMailboxes, binder } = exchanges;
+    const { routerMailboxes, senderMailboxes, binder, ingestRings } = exchanges;
     await myBroker.awaitTopology({
-      exchanges: [routerMailboxes, senderMailboxes, binder],
+      exchanges: [routerMailboxes, senderMailboxes, binder, ingestRings],
       queues: [BINDER_QUEUE],
       partitions: config.PARTITIONS,
     });
@@ -99,8 +117,8 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
         serversProblem,
         now: myStore.now,
         intervals: {
-          activeMs: config.POLL_INTERVAL_ACTIVE_MS,
-          idleMs: config.POLL_INTERVAL_IDLE_MS,
+          activeMs: doorbell ? config.POLL_INTERVAL_DOORBELL_MS : config.POLL_INTERVAL_ACTIVE_MS,
+          idleMs: doorbell ? config.POLL_INTERVAL_DOORBELL_MS : config.POLL_INTERVAL_IDLE_MS,
           idleThresholdMs: config.IDLE_THRESHOLD_MS,
           errorMs: config.POLL_INTERVAL_ERROR_MS,
           errorMaxMs: config.POLL_INTERVAL_ERROR_MAX_MS,
@@ -113,9 +131,15 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
       opened(lease.stop);
       poller.start();
       opened(poller.stop);
-      pollers.set(openKfId, poller);
+      pollers.set(openKfId, { poller, lease });
     }
+    if (doorbell) ring = createRingPuller({ broker: myBroker, pullers: pollers, replica, logger });
   });
+}
+
+function doorbellKeys(config: IngestConfig) {
+  const { IT0_WECOM_CALLBACK_TOKEN: token, IT0_WECOM_CALLBACK_AES_KEY: encodingAesKey } = config;
+  return token && encodingAesKey ? { token, encodingAesKey, receiveId: config.IT0_WECOM_CORP_ID } : null;
 }
 
 const notStarted: Pick<Poller, 'problem' | 'state'> = {
