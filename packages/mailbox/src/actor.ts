@@ -13,8 +13,9 @@ import type { ActorEvent, OpenCall } from './behaviour.ts';
 import { createEffectRunner } from './effect-runner.ts';
 import { createBatchReducer, type Draft } from './reduce-batch.ts';
 
-/** Ids an actor's document keeps itself; older ones move to `processed_ids`. */
+/** Ids an actor's document keeps itself at least; older ones move to `processed_ids`, many at a time. */
 const RECENT_IDS = 64;
+const MOVED_IDS = 32;
 /**
  * How far ahead `wakeAt` stands while a call is open or effects wait in the document: if it is overdue, whoever owns the
  * partition by then makes the call again or runs the effects. No delivery may be left to remind of them.
@@ -151,7 +152,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       effects: [],
       recentIds: [],
       hasOlderIds: false,
-      newestSendTime: 0,
+      newest: {},
       wakeAt: null,
     };
     delete document.wokenAt;
@@ -169,7 +170,8 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   ): Promise<SaveOutcome | { error: unknown }> => {
     // Only ids that were saved before move to `processed_ids`, for these are written first: an id found there must
     // never be one whose event isn't applied yet.
-    const olderIds = draft.recentIds.slice(0, -RECENT_IDS).slice(0, base.recentIds.length);
+    const surplus = Math.min(draft.recentIds.length - RECENT_IDS, base.recentIds.length);
+    const olderIds = surplus < MOVED_IDS ? [] : draft.recentIds.slice(0, surplus);
     const nextEffects = [...base.effects.slice(removing), ...draft.effects];
     const retryAt = effects.retryAt();
     let next: ActorDocument<S>;
@@ -182,7 +184,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
         effects: nextEffects as ActorDocument<S>['effects'],
         recentIds: draft.recentIds.slice(olderIds.length),
         hasOlderIds: base.hasOlderIds || olderIds.length > 0,
-        newestSendTime: draft.newestSendTime,
+        newest: draft.newest,
         wakeAt: wakeAtOf(draft.state, nextEffects.length > 0 ? (retryAt ?? deps.now() + GUARD_MS) : null),
       };
       const sides = olderIds.map((id) => processedIdWrite(processedIdKey(deps.service, userKey, id)));

@@ -44,8 +44,11 @@ export interface Behaviour<S, Ev extends ActorEvent, Fx extends StoredEffect, Ca
   dueAt(state: S): number | null;
   /** The call that this state has open, if any. Started after the save, never awaited. */
   callOf(state: S): Call | null;
-  /** For events that must be applied once and aren't idempotent by state: their id, and send_time (epoch s) if they have one. */
-  deduplication(event: Ev): { id: string; sendTime: number | null } | null;
+  /**
+   * For events that must be applied once and aren't idempotent by state: their id, and when they came to be (any unit,
+   * the same for a repeat): one newer than all of its type before can't be a repeat.
+   */
+  deduplication(event: Ev): { id: string; time: number } | null;
   wake(): Ev;
   /**
    * "The open call is in nobody's memory": its process died, or the partition moved. The reducer opens it anew under

@@ -8,6 +8,8 @@ import {
 } from '@pipeline/store';
 
 const MAX_BATCH = 500;
+/** While one batch waits for the disk, the next is on its way. An actor has one save at a time, so none overtakes itself. */
+const MAX_UNDER_WAY = 2;
 
 interface PendingSave<S> {
   document: ActorDocument<S>;
@@ -30,7 +32,8 @@ export function createGroupCommit<S>(
   sidesSaved?: () => Promise<void> | void,
 ): GroupCommit<S> {
   const pending: PendingSave<S>[] = [];
-  let isFlushing = false;
+  let underWay = 0;
+  let isGathering = false;
 
   const write = async (batch: PendingSave<S>[]): Promise<void> => {
     try {
@@ -49,12 +52,15 @@ export function createGroupCommit<S>(
   };
 
   const flush = async () => {
-    if (isFlushing) return;
-    isFlushing = true;
+    if (isGathering || underWay === MAX_UNDER_WAY || pending.length === 0) return;
+    isGathering = true;
     // Lets the other actors whose events came in with the same read join the batch.
     await new Promise((resolve) => setImmediate(resolve));
-    while (pending.length > 0) await write(pending.splice(0, MAX_BATCH));
-    isFlushing = false;
+    isGathering = false;
+    underWay++;
+    await write(pending.splice(0, MAX_BATCH));
+    underWay--;
+    void flush();
   };
 
   return {

@@ -14,7 +14,7 @@ export interface Draft<S, Fx> {
   sides: SideWrite[];
   counts: string[];
   recentIds: string[];
-  newestSendTime: number;
+  newest: Record<string, number>;
 }
 
 export interface ReducedBatch<S, Ev, Fx> {
@@ -38,11 +38,12 @@ export function createBatchReducer<S, Ev extends ActorEvent, Fx extends StoredEf
   const isSeen = async (
     base: ActorDocument<S>,
     recentIds: string[],
-    known: { id: string; sendTime: number | null },
+    type: string,
+    known: { id: string; time: number },
   ): Promise<boolean> => {
     if (recentIds.includes(known.id)) return true;
-    // An item newer than the newest one applied can't have been applied before.
-    if (!base.hasOlderIds || (known.sendTime !== null && known.sendTime > base.newestSendTime)) return false;
+    // What is newer than the newest one applied can't have been applied before.
+    if (!base.hasOlderIds || known.time > (base.newest[type] ?? Number.NEGATIVE_INFINITY)) return false;
     return deps.isProcessed(processedIdKey(deps.service, userKey, known.id));
   };
 
@@ -71,13 +72,13 @@ export function createBatchReducer<S, Ev extends ActorEvent, Fx extends StoredEf
 
   /** @throws RetryableError when a fact can't be read */
   return async (base: ActorDocument<S>, inputs: readonly Input<Ev>[]): Promise<ReducedBatch<S, Ev, Fx>> => {
-    const { state, recentIds, newestSendTime } = base;
-    const draft: Draft<S, Fx> = { state, effects: [], sides: [], counts: [], recentIds, newestSendTime };
+    const { state, recentIds, newest } = base;
+    const draft: Draft<S, Fx> = { state, effects: [], sides: [], counts: [], recentIds, newest };
     const batch: ReducedBatch<S, Ev, Fx> = { draft, applied: [], unchanged: [], failure: null, postponed: [] };
     for (const [index, input] of inputs.entries()) {
       try {
         const known = behaviour.deduplication(input.event);
-        if (known && (await isSeen(base, draft.recentIds, known))) {
+        if (known && (await isSeen(base, draft.recentIds, input.event.type, known))) {
           batch.applied.push({ input, effects: draft.effects.length });
           continue;
         }
@@ -94,7 +95,8 @@ export function createBatchReducer<S, Ev extends ActorEvent, Fx extends StoredEf
         draft.counts.push(...reduced.counts);
         if (known) {
           draft.recentIds = [...draft.recentIds, known.id];
-          draft.newestSendTime = Math.max(draft.newestSendTime, known.sendTime ?? 0);
+          const { type } = input.event;
+          draft.newest = { ...draft.newest, [type]: Math.max(draft.newest[type] ?? known.time, known.time) };
         }
         if (isChanged) batch.applied.push({ input, effects: draft.effects.length });
         else batch.unchanged.push(input);

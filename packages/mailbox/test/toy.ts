@@ -91,7 +91,7 @@ export const toyBehaviour: Behaviour<ToyState, ToyEvent, ToyEffect, ToyCall, nev
   reduce: (state, event, { userKey, now }) => reduce(state, event, userKey, now),
   dueAt: (state) => (state.due.length === 0 ? null : Math.min(...state.due.map(({ at }) => at))),
   callOf: ({ call }) => call && { id: callId(call), startedAt: call.startedAt, n: call.n, ms: call.ms },
-  deduplication: (event) => (event.type === 'toy.number' ? { id: event.id, sendTime: event.sendTime } : null),
+  deduplication: (event) => (event.type === 'toy.number' ? { id: event.id, time: event.sendTime ?? 0 } : null),
   wake: () => ({ type: 'wake', id: 'timer' }),
   callLost: (id) => ({ type: 'call.lost', id: `${id}:lost`, callId: id }),
 };

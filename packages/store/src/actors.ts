@@ -19,8 +19,8 @@ export interface ActorDocument<S> {
   recentIds: string[];
   /** Whether ids have been moved to `processed_ids`, i.e. whether a look there can find anything. */
   hasOlderIds: boolean;
-  /** The newest `send_time` applied, epoch seconds. */
-  newestSendTime: number;
+  /** The time of the newest event applied, by type, in that type's own unit. */
+  newest: Record<string, number>;
   /** The earliest due time, epoch ms; null when nothing is due. */
   wakeAt: number | null;
   /** When the sweep last claimed this document, epoch ms. Neither state nor version. */
@@ -55,7 +55,7 @@ const schema = new Schema(
     effects: [Schema.Types.Mixed],
     recentIds: [String],
     hasOlderIds: Boolean,
-    newestSendTime: Number,
+    newest: Schema.Types.Mixed,
     wakeAt: Number,
     wokenAt: Number,
   },

@@ -23,7 +23,7 @@ const document = (id: string, version: number, fields: Partial<ActorDocument<Sta
   effects: [],
   recentIds: [],
   hasOlderIds: false,
-  newestSendTime: 0,
+  newest: {},
   wakeAt: null,
   ...fields,
 });

@@ -33,13 +33,13 @@ export function createMatchHandler(deps: {
   bindingCodes: Pick<Store['bindingCodes'], 'findClaimed' | 'settle'>;
   bindUser: BindUser;
   publisher: Publisher;
-  now: () => number;
 }): MatchHandler {
-  const { bindingCodes, bindUser, publisher, now } = deps;
+  const { bindingCodes, bindUser, publisher } = deps;
 
   const say = (match: BindingMatched, key: TextKey, content: string) => {
     const textId = `${match.msgId}:${key}`;
-    const body: Text = { textId, msgId: match.msgId, kind: 'answer', decidedAt: Math.round(now()), content };
+    // No courtesy, so it never grows stale; and a repeat must carry the same time.
+    const body: Text = { textId, msgId: match.msgId, kind: 'answer', decidedAt: 0, content };
     return publishTo(exchanges.senderMailboxes, match, { type: text.type, messageId: textId, body });
   };
 

@@ -73,7 +73,6 @@ export function createBinder(config: BinderConfig, logger: Logger): Service {
       bindingCodes: myStore.bindingCodes,
       bindUser: createBindUser(myStore),
       publisher: myBroker,
-      now: myStore.now,
     });
     consumer = createMatchConsumer({ broker: myBroker, store: myStore, matches, logger, metrics });
     consumer.start();

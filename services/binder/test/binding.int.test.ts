@@ -41,7 +41,6 @@ function startBinder(parts: { bindUser?: BindUser; publisher?: Publisher } = {})
     bindingCodes: store.bindingCodes,
     bindUser: parts.bindUser ?? createBindUser(store),
     publisher: parts.publisher ?? broker,
-    now: store.now,
   });
   consumer = createMatchConsumer({ broker, store, matches, logger: quiet, metrics: createMetrics('binder') });
   consumer.start();

@@ -97,6 +97,7 @@ export function createPoller(deps: {
     const kinds = await deps.publishPage({
       openKfId,
       items,
+      receivedAt: Math.round(now()),
       notBefore: firstStartedAt - deps.maxAgeMs,
       isSuspect: starts > SUSPECT_STARTS,
       signal: abandoning.signal,

@@ -19,19 +19,20 @@ type SendFail = Extract<ClassifiedItem, { kind: 'send_fail' }>;
 
 /**
  * Publishes a customer's message or a failed delivery. Repeating it publishes the same ids again.
+ * @param receivedAt when its page had come, epoch ms, database clock
  * @throws RetryableError or PermanentError `publish-unroutable` of the publisher, RetryableError `store-away`
  */
-export type PublishItem = (openKfId: string, item: Message | SendFail) => Promise<void>;
+export type PublishItem = (openKfId: string, item: Message | SendFail, receivedAt: number) => Promise<void>;
 
 export function createPublishItem(deps: { publisher: Publisher; claimCode: ClaimCode }): PublishItem {
   const { publisher, claimCode } = deps;
 
-  const publishMessage = async (openKfId: string, item: Message) => {
+  const publishMessage = async (openKfId: string, item: Message, receivedAt: number) => {
     const { msgId, externalUserId, sendTime, type: msgtype, text } = item;
     const userKey = userKeyOf({ openKfId, externalUserId });
     const match = item.codeShape === null ? null : await claimCode({ userKey, msgId, sendTime, code: item.codeShape });
     const decidedBy = match ? 'binder' : item.isContinuation ? 'sender' : null;
-    const body: CustomerItem = { msgId, sendTime, msgtype, text, decidedBy, match };
+    const body: CustomerItem = { msgId, sendTime, receivedAt, msgtype, text, decidedBy, match };
     const message = { type: customerItem.type, messageId: msgId, correlationId: msgId, body };
     // The sender first: the message renews the allowance that the answer to it spends.
     await publisher.publish(exchanges.senderMailboxes, userKey, message);
@@ -58,6 +59,6 @@ export function createPublishItem(deps: { publisher: Publisher; claimCode: Claim
     });
   };
 
-  return (openKfId, item) =>
-    item.kind === 'message' ? publishMessage(openKfId, item) : publishSendFail(openKfId, item);
+  return (openKfId, item, receivedAt) =>
+    item.kind === 'message' ? publishMessage(openKfId, item, receivedAt) : publishSendFail(openKfId, item);
 }

@@ -43,6 +43,7 @@ function setUp(options: { publish?: Publish; isClaimed?: boolean; deaths?: Recor
     publishPage({
       openKfId: 'wk1',
       items,
+      receivedAt: 5_000_000,
       notBefore: 0,
       isSuspect: false,
       signal: new AbortController().signal,

@@ -19,6 +19,8 @@ const MAX_DEATHS = 3;
 export interface Page {
   openKfId: string;
   items: readonly unknown[];
+  /** Epoch ms, database clock. */
+  receivedAt: number;
   /** Epoch ms; messages sent earlier are only recorded. */
   notBefore: number;
   /** The process has died over this page before: one item after the other, each counted before it is touched. */
@@ -72,7 +74,7 @@ export function createPublishPage(deps: {
   const publishOne = async (page: Page, entry: Entry): Promise<string> => {
     const { item } = entry;
     try {
-      await publishItem(page.openKfId, item);
+      await publishItem(page.openKfId, item, page.receivedAt);
       if (item.kind === 'message') lag.observe(Math.max(0, now() / 1000 - item.sendTime));
       return item.kind;
     } catch (error) {

@@ -44,7 +44,7 @@ export function conversationBehaviour(
     dueAt,
     callOf,
     deduplication: (event) =>
-      event.type === 'customer.item' ? { id: event.item.msgId, sendTime: event.item.sendTime } : null,
+      event.type === 'customer.item' ? { id: event.item.msgId, time: event.item.sendTime } : null,
     wake: () => ({ type: 'wake', id: 'timer' }),
     callLost: (callId) => ({ type: 'call.lost', id: `${callId}:lost`, callId }),
   };

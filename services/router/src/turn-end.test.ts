@@ -70,6 +70,16 @@ describe('the end of a turn', () => {
     expect(world.state.turn).toBeNull();
   });
 
+  test('an answer that stands on its task at the time limit ends the turn, though nobody has told of it yet', () => {
+    const world = conversationAtWork();
+    world.pass(179_999);
+    world.store('m1');
+    world.pass(1);
+    expect(world.said('m1').at(-1)).toBe('answer:answer');
+    world.answer('m1');
+    expect(world.said('m1').filter((text) => text.startsWith('answer:'))).toHaveLength(1);
+  });
+
   test('a POST that nobody has acked doesn’t time out by itself', () => {
     const world = createConversationWorld();
     world.item('m1');

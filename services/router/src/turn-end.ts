@@ -26,11 +26,14 @@ export function repeatCall(draft: ConversationDraft, callId: string) {
   draft.patch({ turn: { ...turn, attempt: turn.attempt + 1, dispatchedAt: draft.now } });
 }
 
-/** Takes the first answer to a task, in time or late. @param answer null: there is none */
+/** Takes the first answer to a task, in time or late. @param answer null: there is none, which ends a turn that is due */
 export function takeAnswer(draft: ConversationDraft, msgId: string, answer: 'answered' | FailureText | null) {
-  if (answer === null) return;
   const { now } = draft;
   const { turn, unanswered } = draft.state;
+  if (answer === null) {
+    if (turn?.msgId === msgId && isDue(draft, turn.deadline)) endUnanswered(draft, turn, 'timeout');
+    return;
+  }
   const waited = unanswered.find((ended) => ended.msgId === msgId);
   if (turn?.msgId === msgId) return endTurn(draft, turn, answer === 'answered' ? 'answer' : answer, true);
   if (waited) {
@@ -44,13 +47,15 @@ export function takeAnswer(draft: ConversationDraft, msgId: string, answer: 'ans
 export function lookAtTurnClock(draft: ConversationDraft) {
   const { turn } = draft.state;
   if (!turn) return;
-  const isDue = (time: number | null) => time !== null && time <= draft.now;
-  if (isDue(turn.deadline)) endUnanswered(draft, turn, 'timeout');
-  else if (isDue(turn.remindAt)) {
+  // An answer may stand on the task without our having heard of it.
+  if (isDue(draft, turn.deadline)) draft.lookup = { kind: 'answer', msgId: turn.msgId };
+  else if (isDue(draft, turn.remindAt)) {
     draft.say(turn.msgId, 'stillThinking', 'courtesy', render('stillThinking'));
     draft.patch({ turn: { ...turn, remindAt: null } });
   }
 }
+
+const isDue = ({ now }: ConversationDraft, time: number | null) => time !== null && time <= now;
 
 /** Ends a turn whose bridge may still answer. */
 function endUnanswered(draft: ConversationDraft, turn: Turn, endedBy: FailureText) {

@@ -105,9 +105,13 @@ export function createConversationWorld() {
       return world.deliver({ type: 'call.settled', id: `${callId}:settled`, callId, outcome });
     },
     ack: () => world.outcome({ kind: 'acked' }),
-    /** The bridge's answer is stored on its task (the first one counts) and announced. */
-    answer(msgId: string, answer: Answer = 'answered') {
+    /** The bridge's answer is stored on its task (the first one counts); nobody has told the conversation yet. */
+    store(msgId: string, answer: Answer = 'answered') {
       if (!answers.has(msgId)) answers.set(msgId, answer);
+    },
+    /** The same, and announced. */
+    answer(msgId: string, answer: Answer = 'answered') {
+      world.store(msgId, answer);
       return world.deliver({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId });
     },
     lose(callId = world.callId() ?? '') {
@@ -221,6 +225,7 @@ export function conversationAtWork() {
 export const itemOf = (msgId: string, now: number, fields: Partial<CustomerItem> = {}): CustomerItem => ({
   msgId,
   sendTime: Math.floor(now / 1000),
+  receivedAt: now,
   msgtype: 'text',
   text: `text of ${msgId}`,
   decidedBy: null,

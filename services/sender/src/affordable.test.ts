@@ -17,6 +17,7 @@ const queued = (kind: TextKind, parts = 1, next = 0): QueuedText => ({
   triesBefore: 0,
   burned: 0,
   inline: null,
+  isStored: true,
   waitingSince: null,
   afterRenewal: -1,
 });

@@ -5,8 +5,10 @@ import type { Allowance } from './ledger-state.ts';
 
 const sendTime = 1_800_000_000;
 const now = sendTime * 1000;
-const fresh: Allowance = { sendTime: null, remaining: 0, renewals: 0, begun: [] };
-const renewed = renew(fresh, sendTime, settings);
+const fresh: Allowance = { sendTime: null, receivedAt: 0, remaining: 0, renewals: 0, begun: [] };
+/** A message that WeCom had at `sendTime` and we a while later. */
+const message = (sendTime: number, receivedAt = sendTime * 1000 + 60_000) => ({ sendTime, receivedAt });
+const renewed = renew(fresh, message(sendTime), settings);
 const afterSends = (allowance: Allowance, ...begun: number[]) => begun.reduce(spend, allowance);
 
 describe('a message of the customer', () => {
@@ -22,22 +24,27 @@ describe('a message of the customer', () => {
   });
 
   test('opens a new five; nothing is left over from the one before', () => {
-    expect(renew(spend(renewed, now), sendTime + 10, settings)).toMatchObject({ remaining: 5, renewals: 2 });
+    expect(renew(spend(renewed, now), message(sendTime + 10), settings)).toMatchObject({ remaining: 5, renewals: 2 });
   });
 
   test('that is older than the newest counted changes nothing', () => {
-    expect(renew(renewed, sendTime - 1, settings)).toBe(renewed);
+    expect(renew(renewed, message(sendTime - 1), settings)).toBe(renewed);
   });
 
   test('of the same second counts', () => {
-    expect(renew(spend(renewed, now), sendTime, settings)).toMatchObject({ remaining: 5, renewals: 2 });
+    expect(renew(spend(renewed, now), message(sendTime), settings)).toMatchObject({ remaining: 5, renewals: 2 });
   });
 
   test('that comes to us late has paid for what was sent since, the doubtful first three seconds aside', () => {
     const sent = afterSends(renewed, now + 12_000, now + 13_000, now + 13_001, now + 20_000);
-    expect(renew(sent, sendTime + 10, settings).remaining).toBe(3);
+    expect(renew(sent, message(sendTime + 10), settings).remaining).toBe(3);
     const many = afterSends(renewed, ...Array.from({ length: 9 }, () => now + 20_000));
-    expect(renew(many, sendTime + 10, settings).remaining).toBe(0);
+    expect(renew(many, message(sendTime + 10), settings).remaining).toBe(0);
+  });
+
+  test('has paid for everything begun after we had got it: of a burst, the last counts what the first has cost', () => {
+    const sent = afterSends(renewed, now + 400, now + 500, now + 501, now + 900);
+    expect(renew(sent, message(sendTime, now + 500), settings).remaining).toBe(3);
   });
 });
 
@@ -53,13 +60,13 @@ describe('a refused send', () => {
   });
 
   test('for want of allowance says nothing of one that was opened after it began', () => {
-    const later = renew(spend(renewed, begun.at), sendTime + 10, settings);
+    const later = renew(spend(renewed, begun.at), message(sendTime + 10), settings);
     expect(refund(later, begun, true, settings)).toMatchObject({ remaining: 5, begun: [] });
   });
 
   test('is given back also when a message that was older than it came to us later', () => {
     const at = now + 20_000;
-    const later = renew(spend(renewed, at), sendTime + 10, settings);
+    const later = renew(spend(renewed, at), message(sendTime + 10), settings);
     expect(later.remaining).toBe(4);
     expect(refund(later, { at, renewals: 1 }, false, settings).remaining).toBe(5);
   });
@@ -71,14 +78,14 @@ describe('a refused send', () => {
 
 describe('a send that took several tries', () => {
   test('spends from the allowance that was opened in between', () => {
-    const later = renew(spend(renewed, now + 1), sendTime + 60, settings);
+    const later = renew(spend(renewed, now + 1), message(sendTime + 60), settings);
     expect(spendRetried(later, now + 1, now + 90_000)).toMatchObject({ remaining: 4 });
   });
 
   test('isn’t counted twice when nothing was opened in between, nor when the renewal counted it', () => {
     const sent = spend(renewed, now + 10_000);
     expect(spendRetried(sent, now + 10_000, now + 90_000)).toBe(sent);
-    const late = renew(sent, sendTime + 5, settings);
+    const late = renew(sent, message(sendTime + 5), settings);
     expect(spendRetried(late, now + 10_000, now + 90_000)).toBe(late);
   });
 });

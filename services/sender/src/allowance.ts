@@ -5,8 +5,8 @@ import type { Allowance, LedgerSettings } from './ledger-state.ts';
 const DOUBT_MS = 1_000 + 2_000;
 const KEPT_BEGUN = 16;
 
-const isAfter = (begunAt: number, sendTime: number | null): boolean =>
-  sendTime !== null && begunAt > sendTime * 1000 + DOUBT_MS;
+const isAfter = (begunAt: number, { sendTime, receivedAt }: Pick<Allowance, 'sendTime' | 'receivedAt'>): boolean =>
+  sendTime !== null && begunAt > Math.min(sendTime * 1000 + DOUBT_MS, receivedAt);
 
 /** Sends left now: none once the window after the last customer message has passed. */
 export function remainingAt(allowance: Allowance, now: number, settings: LedgerSettings): number {
@@ -15,12 +15,18 @@ export function remainingAt(allowance: Allowance, now: number, settings: LedgerS
 }
 
 /** A customer message opens a new allowance, less what we know to have begun after it. */
-export function renew(allowance: Allowance, sendTime: number, settings: LedgerSettings): Allowance {
+export function renew(
+  allowance: Allowance,
+  message: { sendTime: number; receivedAt: number },
+  settings: LedgerSettings,
+): Allowance {
+  const { sendTime, receivedAt } = message;
   if (allowance.sendTime !== null && sendTime < allowance.sendTime) return allowance;
-  const begunAfter = allowance.begun.filter((begunAt) => isAfter(begunAt, sendTime)).length;
+  const begunAfter = allowance.begun.filter((begunAt) => isAfter(begunAt, message)).length;
   return {
     ...allowance,
     sendTime,
+    receivedAt,
     remaining: Math.max(0, settings.allowance - begunAfter),
     renewals: allowance.renewals + 1,
   };
@@ -37,7 +43,7 @@ export function spend(allowance: Allowance, now: number): Allowance {
 
 /** WeCom accepted a try that began after a renewal, the send's first try before it: only the new allowance paid for it. */
 export function spendRetried(allowance: Allowance, begunAt: number, startedAt: number): Allowance {
-  const isCounted = isAfter(begunAt, allowance.sendTime) || !isAfter(startedAt, allowance.sendTime);
+  const isCounted = isAfter(begunAt, allowance) || !isAfter(startedAt, allowance);
   return isCounted || startedAt === begunAt ? allowance : spend(allowance, startedAt);
 }
 
@@ -49,7 +55,7 @@ export function refund(
   settings: LedgerSettings,
 ): Allowance {
   const isSameAllowance = begun.renewals === allowance.renewals;
-  const isCounted = isSameAllowance || isAfter(begun.at, allowance.sendTime);
+  const isCounted = isSameAllowance || isAfter(begun.at, allowance);
   const remaining = isCounted ? allowance.remaining + 1 : allowance.remaining;
   const index = allowance.begun.indexOf(begun.at);
   return {

@@ -38,8 +38,8 @@ export function ledgerBehaviour(
     dueAt: createDueAt(settings),
     callOf,
     deduplication(event) {
-      if (event.type === 'customer.item') return { id: event.item.msgId, sendTime: event.item.sendTime };
-      return event.type === 'text' ? { id: event.text.textId, sendTime: null } : null;
+      if (event.type === 'customer.item') return { id: event.item.msgId, time: event.item.sendTime };
+      return event.type === 'text' ? { id: event.text.textId, time: event.text.decidedAt } : null;
     },
     wake: () => ({ type: 'wake', id: 'timer' }),
     callLost: (callId) => ({ type: 'call.lost', id: `${callId}:lost`, callId }),

@@ -1,7 +1,8 @@
 // What one event adds up to while the ledger decides: the new state and all that is to be done once it is saved.
 import type { ReduceContext } from '@pipeline/mailbox';
-import type { SideWrite } from '@pipeline/store';
+import { deliveryWrite, type SideWrite } from '@pipeline/store';
 import type { Attempt, LedgerEffect, LedgerLookup, LedgerSettings, LedgerState, QueuedText } from './ledger-state.ts';
+import { unstoredDelivery } from './unstored-delivery.ts';
 
 export type LedgerDraft = ReturnType<typeof draftFrom>;
 
@@ -23,6 +24,11 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     patchText(text: QueuedText, fields: Partial<QueuedText>) {
       draft.patch({ queue: draft.state.queue.map((queued) => (queued === text ? { ...queued, ...fields } : queued)) });
     },
+    /** What may be asked for once it has left the queue: by a report of its failure, or for a replay. */
+    store(text: QueuedText) {
+      const unstored = unstoredDelivery(userKey, text);
+      if (unstored) draft.sides.push(deliveryWrite(unstored));
+    },
     remove(text: QueuedText) {
       draft.patch({ queue: draft.state.queue.filter((queued) => queued !== text) });
     },
@@ -34,6 +40,7 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     /** What is left of it can't be delivered: kept with its reason. */
     deadLetter(text: QueuedText, code: string, reason: string) {
       const { textId, msgId, next } = text;
+      draft.store(text);
       draft.effects.push({ id: `${textId}:${next}:dead`, kind: 'dead-letter', textId, msgId, code, reason });
       draft.drop(text, 'dead-lettered');
     },

@@ -1,6 +1,6 @@
 // What the sender remembers of one user at one KF account, and what can happen to them.
 import type { CustomerItem, MsgSendFail, Text, TextKind } from '@pipeline/contracts';
-import type { Delivery } from '@pipeline/store';
+import type { KnownDelivery } from './unstored-delivery.ts';
 
 /** A text that isn't through yet. Its bytes are in `deliveries`. */
 export interface QueuedText {
@@ -19,6 +19,8 @@ export interface QueuedText {
   burned: number;
   /** The text itself if it is a single part: saves a read. */
   inline: string | null;
+  /** Its delivery is stored. A text of a single part stands here first and is stored once it leaves the queue. */
+  isStored: boolean;
   /** Since when it waits for the user's next message, epoch ms; null while it doesn't. */
   waitingSince: number | null;
   /** Waits at least until the renewals counted in the ledger exceed this. */
@@ -51,6 +53,8 @@ export interface Attempt {
 export interface Allowance {
   /** send_time (epoch s) of the newest customer message counted; null before the first. */
   sendTime: number | null;
+  /** When ingest had got it, epoch ms: a send begun later came after it, whatever the clocks say. */
+  receivedAt: number;
   /** Sends left of it. */
   remaining: number;
   /** How many customer messages have renewed it. */
@@ -100,8 +104,8 @@ export type LedgerEvent =
   | { type: 'call.lost'; id: string; callId: string }
   | { type: 'wake'; id: string }
   // Facts read on the reducer's demand.
-  | { type: 'delivery.found'; id: string; textId: string; delivery: Delivery | null }
-  | { type: 'failed-part.found'; id: string; failure: MsgSendFail; delivery: Delivery | null };
+  | { type: 'delivery.found'; id: string; textId: string; delivery: KnownDelivery | null }
+  | { type: 'failed-part.found'; id: string; failure: MsgSendFail; delivery: KnownDelivery | null };
 
 export type LedgerLookup = { kind: 'delivery'; textId: string } | { kind: 'failed-part'; failure: MsgSendFail };
 
@@ -120,7 +124,7 @@ export interface SendCall {
 export const emptyLedger = (): LedgerState => ({
   queue: [],
   attempt: null,
-  allowance: { sendTime: null, remaining: 0, renewals: 0, begun: [] },
+  allowance: { sendTime: null, receivedAt: 0, remaining: 0, renewals: 0, begun: [] },
   failures: [],
   settlements: [],
 });

@@ -3,8 +3,6 @@ import { createLedgerWorld, ledgerAfterMessage, longAnswer, userKey } from '../t
 import { msgidOf } from './msgid.ts';
 
 /** Fills a part so that `more` doesn't fit behind it. */
-const full = 'x'.repeat(2048);
-
 describe('sending', () => {
   test('texts go out in the order decided, one part in flight', () => {
     const world = ledgerAfterMessage();
@@ -18,12 +16,26 @@ describe('sending', () => {
     expect(world.dueAt()).toBeNull();
   });
 
-  test('a text is cleaned, and its exact bytes are stored before it is sent', () => {
+  test('a text is cleaned', () => {
     const world = ledgerAfterMessage();
     world.text('a', 'answer', '  boom at /srv/x.js:1:2 \n');
-    expect(world.delivery('a')).toMatchObject({ source: 'boom', parts: [{ content: 'boom', at: 0 }] });
     world.sendAll();
     expect(world.accepted).toMatchObject([{ content: 'boom' }]);
+  });
+
+  test('the exact bytes of a long text are stored before it is sent', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(2));
+    expect(world.delivery('a')?.parts).toHaveLength(2);
+  });
+
+  test('a short text stands in the ledger, and is stored when it leaves the queue', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', 'boom');
+    expect(world.delivery('a')).toBeNull();
+    world.sendAll();
+    const [sent] = world.accepted;
+    expect(world.delivery('a')).toMatchObject({ source: 'boom', parts: [{ content: 'boom' }], msgids: [sent?.msgid] });
   });
 
   test('a text taken twice is sent once', () => {
@@ -83,7 +95,7 @@ describe('a continuation word', () => {
 test('a text whose stored bytes are gone is a dead letter when they are needed, and what is behind it goes on', () => {
   const world = ledgerAfterMessage();
   for (const textId of ['a', 'b', 'c', 'd']) world.text(textId);
-  world.text('e', 'answer', full);
+  world.text('e', 'answer', longAnswer(2));
   world.text('f');
   world.forget('e');
   world.sendAll();

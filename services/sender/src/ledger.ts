@@ -1,5 +1,5 @@
 // The sender's every decision about one user, as a pure reducer: what to send next, and what became of it.
-import type { CustomerItem, Text } from '@pipeline/contracts';
+import type { CustomerItem, MsgSendFail, Text } from '@pipeline/contracts';
 import type { Decision, ReduceContext } from '@pipeline/mailbox';
 import { deliveryWrite } from '@pipeline/store';
 import { sentContent } from './affordable.ts';
@@ -15,10 +15,11 @@ import type {
   QueuedText,
   SendCall,
 } from './ledger-state.ts';
-import { advance, type FoundDelivery, firstMsgids } from './next-send.ts';
+import { advance, type FoundDelivery } from './next-send.ts';
 import { takeReportedFailure } from './reported-failure.ts';
 import { callIdOf, takeOutcome } from './send-outcome.ts';
 import { toParts } from './text-parts.ts';
+import { deliveryOf, unstoredDelivery } from './unstored-delivery.ts';
 
 const KEPT_SETTLEMENTS = 16;
 
@@ -61,7 +62,7 @@ function applyEvent(draft: LedgerDraft, event: LedgerEvent): FoundDelivery | und
     case 'text':
       return takeText(draft, event.text);
     case 'msg_send_fail':
-      draft.lookup = { kind: 'failed-part', failure: event.failure };
+      takeFailure(draft, event.failure);
       return;
     case 'failed-part.found':
       takeReportedFailure(draft, event.failure, event.delivery);
@@ -84,7 +85,8 @@ function applyEvent(draft: LedgerDraft, event: LedgerEvent): FoundDelivery | und
 }
 
 /** A message of the customer: it renews the allowance; a lone continuation word is settled by what waits for it. */
-function takeItem(draft: LedgerDraft, { msgId, sendTime, decidedBy }: CustomerItem): void {
+function takeItem(draft: LedgerDraft, item: CustomerItem): void {
+  const { msgId, decidedBy } = item;
   const { queue, attempt, allowance, settlements } = draft.state;
   if (decidedBy === 'sender') {
     // The user may read `more` before we hear that WeCom has accepted it.
@@ -92,18 +94,16 @@ function takeItem(draft: LedgerDraft, { msgId, sendTime, decidedBy }: CustomerIt
     draft.patch({ settlements: [...settlements, { msgId, consumed }].slice(-KEPT_SETTLEMENTS) });
     draft.effects.push({ id: `${msgId}:settled`, kind: 'settled', msgId, consumed });
   }
-  const renewed = renew(allowance, sendTime, draft.settings);
+  const renewed = renew(allowance, item, draft.settings);
   if (renewed === allowance) return;
   draft.patch({ allowance: renewed, queue: queue.map((text) => ({ ...text, waitingSince: null })) });
 }
 
-/** A text to send. Its delivery is returned, as it can't be read before it is saved. */
+/** A text to send. The delivery of a long one is returned, as it can't be read before it is saved. */
 function takeText(draft: LedgerDraft, { textId, msgId, kind, decidedAt, content }: Text): FoundDelivery {
-  const { userKey } = draft;
   const source = cleanText(content);
   const parts = toParts(source, { text: source, fence: null });
-  const delivery = { source, parts, msgids: firstMsgids(userKey, textId, parts.length) };
-  draft.sides.push(deliveryWrite({ userKey, textId, msgId, kind, ...delivery }));
+  const isStored = parts.length > 1;
   const text: QueuedText = {
     textId,
     msgId,
@@ -114,12 +114,24 @@ function takeText(draft: LedgerDraft, { textId, msgId, kind, decidedAt, content 
     generation: 0,
     triesBefore: 0,
     burned: 0,
-    inline: parts.length === 1 ? (parts[0]?.content ?? null) : null,
+    inline: isStored ? null : source,
+    isStored,
     waitingSince: null,
     afterRenewal: -1,
   };
   draft.patch({ queue: [...draft.state.queue, text] });
+  const delivery = deliveryOf(draft.userKey, text, source, parts);
+  if (isStored) draft.sides.push(deliveryWrite(delivery));
   return { textId, delivery };
+}
+
+/** WeCom reports a part by its msgid: of a text that still stands in the queue, or of one that was stored. */
+function takeFailure(draft: LedgerDraft, failure: MsgSendFail): void {
+  const delivery = draft.state.queue
+    .map((text) => unstoredDelivery(draft.userKey, text))
+    .find((unstored) => unstored?.msgids.includes(failure.failMsgid));
+  if (delivery) takeReportedFailure(draft, failure, delivery);
+  else draft.lookup = { kind: 'failed-part', failure };
 }
 
 /** The conversation asks what became of an item. One that isn't known (any more) is an ordinary message. */

@@ -157,14 +157,26 @@ describe('courtesy', () => {
     expect(world.got()).toEqual(['answer.0']);
   });
 
-  test('that may have got through unanswered counts as sent when it gives way', () => {
+  test('that may still get through is settled before its answer is sent, lest it come behind', () => {
     const world = ledgerAfterMessage();
     world.text('thinking', 'courtesy', 'x', 'm1');
-    world.settle('lost behind');
+    world.settle('lost before');
     world.text('answer', 'answer', longAnswer(5), 'm1');
+    expect(world.call()).toBeNull();
+    world.pass(1_000);
     world.sendAll();
     expect(world.got()).toEqual(['thinking.0', 'answer.0', 'answer.1', 'answer.2', 'answer.3+']);
     expect(world.refusedWith).toEqual([]);
+  });
+
+  test('whose last try had no answer for half a minute gives way, and counts as sent', () => {
+    const world = ledgerAfterMessage();
+    world.text('thinking', 'courtesy', 'x', 'm1');
+    world.settle('lost behind');
+    world.now += 30_000;
+    world.text('answer', 'answer', longAnswer(5), 'm1');
+    world.sendAll();
+    expect(world.got()).toEqual(['thinking.0', 'answer.0', 'answer.1', 'answer.2', 'answer.3+']);
   });
 
   test('in retry grows stale as well', () => {

@@ -1,17 +1,20 @@
 // Which part is offered to WeCom next, and what is given up because nothing pays for it.
-import { type Delivery, deliveryMsgidWrite, deliveryWrite } from '@pipeline/store';
+import { deliveryMsgidWrite, deliveryWrite } from '@pipeline/store';
 import { affordable, hasRoomForMore, makeRoomForMore } from './affordable.ts';
 import { refund, remainingAt, spend } from './allowance.ts';
 import { attemptedText, type LedgerDraft } from './ledger-draft.ts';
 import type { QueuedText } from './ledger-state.ts';
 import { msgidOf } from './msgid.ts';
+import { deliveryOf, type KnownDelivery, unstoredDelivery } from './unstored-delivery.ts';
 
 const COURTESY_MAX_AGE_MS = 60_000;
+/** A request that got no answer for this long reaches WeCom no more. */
+const SETTLES_WITHIN_MS = 30_000;
 
 /** The stored form of a text, as far as it is known; null: it is stored no more. */
 export interface FoundDelivery {
   textId: string;
-  delivery: Pick<Delivery, 'source' | 'parts' | 'msgids'> | null;
+  delivery: KnownDelivery | null;
 }
 
 /** Begins the next try or the next send, if one is due. @param found the delivery of the head, when it had to be read */
@@ -45,33 +48,30 @@ function sendLast(draft: LedgerDraft, head: QueuedText, found: FoundDelivery | u
   // Bytes that WeCom may have seen aren't split anew: then it goes without `more` if that doesn't fit.
   const wasAttempted = head.generation > 0 || head.triesBefore > 0;
   if (head.inline !== null && wasAttempted) return begin(draft, head, false);
-  if (found?.textId !== head.textId) {
+  const unstored = unstoredDelivery(draft.userKey, head);
+  if (!unstored && found?.textId !== head.textId) {
     draft.lookup = { kind: 'delivery', textId: head.textId };
     return;
   }
-  if (!found.delivery) return draft.deadLetter(head, 'delivery-missing', 'the text is no longer stored');
-  const { source, parts, msgids } = found.delivery;
+  const delivery = unstored ?? found?.delivery;
+  if (!delivery) return draft.deadLetter(head, 'delivery-missing', 'the text is no longer stored');
+  const { source, parts } = delivery;
   const part = parts[head.next]?.content ?? '';
   if (wasAttempted || hasRoomForMore(part)) return begin(draft, head, hasRoomForMore(part));
-  const { msgId, textId, kind } = head;
-  const { userKey } = draft;
   const roomy = makeRoomForMore(source, parts, head.next);
-  const known = [...new Set([...msgids, ...firstMsgids(userKey, textId, roomy.length)])];
-  draft.sides.push(deliveryWrite({ userKey, textId, msgId, kind, source, parts: roomy, msgids: known }));
-  draft.patchText(head, { parts: roomy.length, inline: null });
+  const { msgids } = deliveryOf(draft.userKey, head, source, roomy);
+  const known = [...new Set([...delivery.msgids, ...msgids])];
+  draft.sides.push(deliveryWrite({ ...delivery, parts: roomy, msgids: known }));
+  draft.patchText(head, { parts: roomy.length, inline: null, isStored: true });
   const [patched] = draft.state.queue;
   if (patched) begin(draft, patched, true);
 }
-
-/** The msgids of a text's parts, each in its first generation. */
-export const firstMsgids = (userKey: string, textId: string, parts: number): string[] =>
-  Array.from({ length: parts }, (_, part) => msgidOf(userKey, textId, part, 0));
 
 function begin(draft: LedgerDraft, text: QueuedText, withMore: boolean) {
   const { now, userKey } = draft;
   const { textId, next: part, generation, triesBefore } = text;
   const msgid = msgidOf(userKey, textId, part, generation);
-  if (generation > 0) draft.sides.push(deliveryMsgidWrite(userKey, textId, msgid));
+  if (generation > 0 && text.isStored) draft.sides.push(deliveryMsgidWrite(userKey, textId, msgid));
   const { renewals } = draft.state.allowance;
   draft.patchText(text, { waitingSince: null });
   draft.patch({
@@ -98,7 +98,10 @@ function retryIfDue(draft: LedgerDraft) {
   draft.patch({ attempt: { ...attempt, retryAt: null, tries: attempt.tries + 1, startedAt: draft.now } });
 }
 
-/** Courtesy grown old, or about a message whose answer is here, says nothing any more; a call under way is let be. */
+/**
+ * Courtesy grown old, or about a message whose answer is here, says nothing any more. A call under way is let be; and one
+ * without an answer is settled by another try while WeCom may still be at it, lest it arrive behind what follows.
+ */
 function dropSpentCourtesy(draft: LedgerDraft) {
   for (const text of draft.state.queue) {
     if (text.kind !== 'courtesy') continue;
@@ -106,8 +109,10 @@ function dropSpentCourtesy(draft: LedgerDraft) {
     const isStale = draft.now - text.decidedAt >= COURTESY_MAX_AGE_MS;
     const isOvertaken = queue.some(({ kind, msgId }) => kind === 'answer' && msgId === text.msgId);
     const isAttempted = attempt !== null && attemptedText(queue, attempt) === text;
-    if ((!isStale && !isOvertaken) || (isAttempted && attempt.retryAt === null)) continue;
+    if (!isStale && !isOvertaken) continue;
     if (isAttempted) {
+      const isInDoubt = attempt.isUnanswered && draft.now - attempt.startedAt < SETTLES_WITHIN_MS;
+      if (attempt.retryAt === null || isInDoubt) continue;
       if (attempt.isUnanswered) draft.patch({ attempt: null });
       else endRefusedAttempt(draft, false);
     }

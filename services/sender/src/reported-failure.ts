@@ -1,10 +1,10 @@
 // WeCom had accepted a part and now says that it wasn't delivered: the part waits for the user's next message, or is given up.
 import type { MsgSendFail } from '@pipeline/contracts';
-import type { Delivery } from '@pipeline/store';
 import type { LedgerDraft } from './ledger-draft.ts';
 import type { QueuedText } from './ledger-state.ts';
 import { findPart } from './msgid.ts';
 import { acceptPart } from './send-outcome.ts';
+import type { KnownDelivery } from './unstored-delivery.ts';
 
 const KEPT_FAILURES = 50;
 const MAX_REPORTED_FAILURES = 3;
@@ -12,7 +12,7 @@ const MAX_REPORTED_FAILURES = 3;
 const CURED_BY_NEXT_MESSAGE = new Set([0, 4, 5, 6, 11]);
 
 /** @param delivery the text that the msgid belongs to; null if it isn't ours */
-export function takeReportedFailure(draft: LedgerDraft, failure: MsgSendFail, delivery: Delivery | null) {
+export function takeReportedFailure(draft: LedgerDraft, failure: MsgSendFail, delivery: KnownDelivery | null) {
   if (!delivery) return;
   const { textId, msgId, parts } = delivery;
   const place = findPart(draft.userKey, textId, parts.length, delivery.msgids.length, failure.failMsgid);
@@ -42,6 +42,7 @@ export function takeReportedFailure(draft: LedgerDraft, failure: MsgSendFail, de
     triesBefore: 0,
     burned: 0,
     inline: parts[part]?.content ?? null,
+    isStored: true,
     waitingSince: draft.now,
     afterRenewal: draft.state.allowance.renewals,
   };

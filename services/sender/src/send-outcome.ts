@@ -22,7 +22,8 @@ export function takeOutcome(draft: LedgerDraft, callId: string, outcome: SendOut
   if (!attempt || !text || !callId.startsWith(`${attempt.msgid}#`)) return;
   const isPresent = callId === callIdOf(attempt) && attempt.retryAt === null;
   if (outcome.kind === 'sent') {
-    if (isPresent) draft.patch({ allowance: spendRetried(allowance, attempt.begunAt, attempt.startedAt) });
+    if (isPresent && attempt.renewals !== allowance.renewals)
+      draft.patch({ allowance: spendRetried(allowance, attempt.begunAt, attempt.startedAt) });
     return acceptPart(draft, text);
   }
   if (!isPresent) return;
@@ -48,8 +49,10 @@ export function acceptPart(draft: LedgerDraft, text: QueuedText) {
   const { attempt, queue } = draft.state;
   if (attempt && attemptedText(queue, attempt) === text) draft.patch({ attempt: null });
   draft.counts.push(`${text.kind}-sent`);
-  if (text.next + 1 >= text.parts) draft.remove(text);
-  else draft.patchText(text, { next: text.next + 1, generation: 0, triesBefore: 0, burned: 0 });
+  if (text.next + 1 >= text.parts) {
+    draft.store(text);
+    draft.remove(text);
+  } else draft.patchText(text, { next: text.next + 1, generation: 0, triesBefore: 0, burned: 0 });
 }
 
 function retryLater(draft: LedgerDraft, attempt: Attempt, afterMs: number | null, isUnanswered: boolean) {

@@ -13,6 +13,7 @@ import {
   type SendCall,
   type SendOutcome,
 } from '../src/ledger-state.ts';
+import { toParts } from '../src/text-parts.ts';
 import { createWecom, type Fate, refusals, unanswered, type Wecom } from './wecom-model.ts';
 
 export const settings: LedgerSettings = { allowance: 5, reserve: 3, windowMs: 172_800_000 };
@@ -101,7 +102,16 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
       const sendTime = Math.floor(world.now / 1000);
       wecom.renew(sendTime);
       const msgId = `m${written++}`;
-      const item = { msgId, sendTime, msgtype: 'text', text: 'x', decidedBy: null, match: null, ...fields };
+      const item = {
+        msgId,
+        sendTime,
+        receivedAt: world.now,
+        msgtype: 'text',
+        text: 'x',
+        decidedBy: null,
+        match: null,
+        ...fields,
+      };
       return { type: 'customer.item', id: item.msgId, item };
     },
     userWrites: (fields: Partial<CustomerItem> = {}) => world.deliver(world.write(fields)),
@@ -180,7 +190,7 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
   const save = (id: string, update: Record<string, unknown>) => {
     const { $set, $addToSet } = update as { $set?: Delivery; $addToSet?: { msgids: string } };
     const known = deliveries.get(id);
-    if (known && $set) world.splitAnew.add(known.textId);
+    if ($set && !isSplitAsAtFirst($set)) world.splitAnew.add($set.textId);
     if ($set) deliveries.set(id, { ...known, ...$set, _id: id });
     else if (known && $addToSet) deliveries.set(id, { ...known, msgids: [...known.msgids, $addToSet.msgids] });
   };
@@ -252,6 +262,9 @@ export function ledgerAfterMessage(habits?: Wecom) {
   world.userWrites();
   return world;
 }
+
+const isSplitAsAtFirst = ({ source, parts }: Delivery) =>
+  JSON.stringify(toParts(source, { text: source, fence: null })) === JSON.stringify(parts);
 
 /** An answer of that many parts. */
 export const longAnswer = (parts: number) => 'word '.repeat(409 * (parts - 1) + 10);

@@ -8,6 +8,8 @@ export const customerItem = messageKind(
     msgId: z.string().min(1),
     /** Epoch seconds, WeCom's clock. */
     sendTime: z.number().int(),
+    /** When we had got the page it stood on, epoch ms, database clock: what began later came after the message. */
+    receivedAt: z.number(),
     msgtype: z.string(),
     /** The text as written, for `msgtype` text; null for any other kind. */
     text: z.string().nullable(),

@@ -13,7 +13,7 @@ export const text = messageKind(
     msgId: z.string().min(1),
     /** Who gives way when WeCom's allowance runs short: courtesy first, then notices, never answers. */
     kind: z.enum(textKinds),
-    /** When it was decided, epoch ms (database clock): courtesy grows stale. */
+    /** When it was decided, epoch ms (database clock), the same in each repeat: courtesy grows stale. */
     decidedAt: z.number(),
     content: z.string(),
   }),
