@@ -1,5 +1,6 @@
 // All collections behind one object.
 import type { Logger } from '@pipeline/runtime';
+import { accessTokens } from './access-tokens.ts';
 import { actorCollection } from './actors.ts';
 import { bindingCodes } from './binding-codes.ts';
 import { bindings } from './bindings.ts';
@@ -23,14 +24,16 @@ export type Store = Awaited<ReturnType<typeof openStore>>;
 export async function openStore(options: { uri: string; logger: Logger; signal?: AbortSignal }) {
   const connection = await connectStore(options);
   const database = connection.mongoose;
+  const claims = leases(database);
   const collections = {
+    accessTokens: accessTokens(database, claims, connection.now),
     bindingCodes: bindingCodes(database),
     bindings: bindings(database),
     codeGuesses: codeGuesses(database),
     deadLetters: deadLetters(database),
     deliveries: deliveries(database),
     instances: instances(database),
-    leases: leases(database),
+    leases: claims,
     poisonCounts: poisonCounts(database),
     processedIds: processedIds(database),
     syncCursors: syncCursors(database),

@@ -67,9 +67,36 @@ test('replicas share what is in the store, and what one of them renewed', async 
   expect(second.state.fetched).toBe(0);
 });
 
+test('while another process fetches, its token is awaited instead of fetching too', async () => {
+  const store = createMemoryTokenStore();
+  let claims = 0;
+  const { state, accessToken } = setUp(7200, {
+    ...store,
+    async claim() {
+      if (++claims === 2) await store.write({ token: 'theirs', expiresAt: 2_000_000 });
+      return false;
+    },
+  });
+  expect(await accessToken.get()).toBe('theirs');
+  expect(state.fetched).toBe(0);
+});
+
+test('what was written while the claim was taken is used', async () => {
+  const store = createMemoryTokenStore();
+  const { state, accessToken } = setUp(7200, {
+    ...store,
+    async claim() {
+      await store.write({ token: 'theirs', expiresAt: 2_000_000 });
+      return true;
+    },
+  });
+  expect(await accessToken.get()).toBe('theirs');
+  expect(state.fetched).toBe(0);
+});
+
 test('a store that is away stops nobody', async () => {
   const away = () => Promise.reject(new Error('away'));
-  const { accessToken } = setUp(7200, { read: away, write: away });
+  const { accessToken } = setUp(7200, { read: away, write: away, claim: away, release: away });
   expect(await accessToken.get()).toBe('t1');
   expect(await accessToken.renew('t1')).toBe('t2');
 });

@@ -1,4 +1,5 @@
-// The access token: fetched by one caller at a time, renewed before its end, shared through a small store.
+// The access token: fetched by one caller of one process at a time, renewed before its end, shared through a small store.
+import { setTimeout as delay } from 'node:timers/promises';
 
 export interface StoredToken {
   token: string;
@@ -10,6 +11,9 @@ export interface StoredToken {
 export interface TokenStore {
   read(): Promise<StoredToken | null>;
   write(stored: StoredToken): Promise<void>;
+  /** The right to fetch, taken or kept: lapses within seconds, so that a process that dies keeps nobody waiting. */
+  claim(): Promise<boolean>;
+  release(): Promise<void>;
 }
 
 /** The default: a token for this process alone. */
@@ -20,6 +24,8 @@ export function createMemoryTokenStore(): TokenStore {
     write: async (next) => {
       stored = next;
     },
+    claim: async () => true,
+    release: async () => {},
   };
 }
 
@@ -40,6 +46,10 @@ interface Dependencies {
 
 const MARGIN_S = 300;
 const SHORT_LIFE_S = 600;
+const KEEP_CLAIM_MS = 700;
+const LOOK_AGAIN_MS = 50;
+/** Longer than a fetch takes: then whoever has the claim must hang, and its calls with it. */
+const MAX_WAIT_MS = 10_000;
 
 /** How long a token is used: up to 300 s before its end, or for half of a life shorter than 600 s. */
 const usableMs = (expiresInS: number): number =>
@@ -54,16 +64,39 @@ export function createAccessToken({ fetchToken, store, clock }: Dependencies): A
   const isUsable = (stored: StoredToken | null): stored is StoredToken =>
     stored !== null && stored.token !== '' && stored.token !== rejected && clock() < stored.expiresAt;
 
-  async function load(): Promise<StoredToken> {
-    // A store that can't be reached must not stop us: WeCom hands out tokens without it.
+  // A store that can't be reached must not stop us: WeCom hands out tokens without it.
+  async function readUsable(): Promise<StoredToken | null> {
     const shared = await store.read().catch(() => null);
-    if (isUsable(shared)) return shared;
-    const { token, expiresInS } = await fetchToken();
-    // WeCom may hand out the same token until it ends; asking once more for every call would be throttled.
-    if (token === rejected) rejected = null;
-    const fetched = { token, expiresAt: clock() + usableMs(expiresInS) };
-    await store.write(fetched).catch(() => undefined);
-    return fetched;
+    return isUsable(shared) ? shared : null;
+  }
+
+  async function load(): Promise<StoredToken> {
+    const waitUntil = performance.now() + MAX_WAIT_MS;
+    for (;;) {
+      const shared = await readUsable();
+      if (shared) return shared;
+      const isOurs = await store.claim().catch(() => true);
+      if (isOurs || performance.now() > waitUntil) return fetchForAll();
+      await delay(LOOK_AGAIN_MS);
+    }
+  }
+
+  async function fetchForAll(): Promise<StoredToken> {
+    const keeping = setInterval(() => store.claim().catch(() => false), KEEP_CLAIM_MS);
+    try {
+      // Whoever had the claim before us may have written one since we looked.
+      const shared = await readUsable();
+      if (shared) return shared;
+      const { token, expiresInS } = await fetchToken();
+      // WeCom may hand out the same token until it ends; asking once more for every call would be throttled.
+      if (token === rejected) rejected = null;
+      const fetched = { token, expiresAt: clock() + usableMs(expiresInS) };
+      await store.write(fetched).catch(() => undefined);
+      return fetched;
+    } finally {
+      clearInterval(keeping);
+      store.release().catch(() => undefined);
+    }
   }
 
   async function get(): Promise<string> {

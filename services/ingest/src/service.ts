@@ -80,11 +80,13 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
       queues: [BINDER_QUEUE],
       partitions: config.PARTITIONS,
     });
+    const app = { corpId: config.IT0_WECOM_CORP_ID, secret: config.IT0_WECOM_KF_SECRET };
     const wecom = createWecomClient({
+      ...app,
       apiUrl: config.IT0_WECOM_API_URL,
-      corpId: config.IT0_WECOM_CORP_ID,
-      secret: config.IT0_WECOM_KF_SECRET,
       timeoutMs: config.WECOM_TIMEOUT_MS,
+      tokenStore: myStore.accessTokens.of(app),
+      clock: myStore.now,
     });
     // It waits for the calls under way, which may take longer than a stop may.
     opened(() => waitAtMost(CLOSE_MS, wecom.close()));

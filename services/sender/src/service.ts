@@ -59,11 +59,13 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
       partitions,
     });
 
+    const app = { corpId: config.IT0_WECOM_CORP_ID, secret: config.IT0_WECOM_KF_SECRET };
     const wecom = createWecomClient({
+      ...app,
       apiUrl: config.IT0_WECOM_API_URL,
-      corpId: config.IT0_WECOM_CORP_ID,
-      secret: config.IT0_WECOM_KF_SECRET,
       timeoutMs: config.WECOM_TIMEOUT_MS,
+      tokenStore: openedStore.accessTokens.of(app),
+      clock: openedStore.now,
     });
     opened(wecom.close);
 
