@@ -1,33 +1,22 @@
 // One user's actor: events in, one after another; load, reduce, save, effects, ack.
-import { describeError, RetryableError } from '@pipeline/runtime';
-import {
-  type ActorDocument,
-  isStoreAway,
-  processedIdKey,
-  processedIdWrite,
-  type SaveOutcome,
-  type StoredEffect,
-} from '@pipeline/store';
+import { describeError } from '@pipeline/runtime';
+import type { ActorDocument, SaveOutcome, StoredEffect } from '@pipeline/store';
 import type { Actor, ActorDeps, Input } from './actor-types.ts';
+import { createAlarm, earliest } from './alarm.ts';
 import type { ActorEvent, OpenCall } from './behaviour.ts';
 import { createEffectRunner } from './effect-runner.ts';
+import { keepDocument } from './kept-document.ts';
 import { createBatchReducer, type Draft } from './reduce-batch.ts';
 
-/** Ids an actor's document keeps itself at least; older ones move to `processed_ids`, many at a time. */
-const RECENT_IDS = 64;
-const MOVED_IDS = 32;
 /**
  * How far ahead `wakeAt` stands while a call is open or effects wait in the document: if it is overdue, whoever owns the
  * partition by then makes the call again or runs the effects. No delivery may be left to remind of them.
  */
 const GUARD_MS = 2_000;
-/** A call is fenced by a look at the version if its save is older than this: a frozen replica may have lost its partition. */
-const FENCE_AFTER_MS = 1_000;
 /** A wake that changed nothing isn't repeated sooner. */
 const IDLE_WAKE_PAUSE_MS = 1_000;
 /** A wake that throws is never given up, only put off. */
 const THROWING_WAKE_PAUSE_MS = 600_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface Applied<Ev> {
   input: Input<Ev>;
@@ -45,12 +34,9 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   let inHand: Input<Ev>[] = [];
   /** Saved, their effects not yet removed. */
   let unacked: Applied<Ev>[] = [];
-  let document: ActorDocument<S> | null = null;
-  /** Monotonic ms when the document was last known to be the stored one. */
-  let verifiedAt = 0;
+  const kept = keepDocument(userKey, deps);
   let isRunning = false;
   let isDropped = false;
-  let timer: NodeJS.Timeout | undefined;
   let noWakeBefore = 0;
   /** Set once wakes have thrown too often. */
   let wakesPausedUntil: number | null = null;
@@ -63,7 +49,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
 
   const reduceBatch = createBatchReducer(userKey, deps);
   const effects = createEffectRunner<S, Fx>({
-    document: () => (isDropped ? null : document),
+    document: () => (isDropped ? null : kept.current()),
     runEffect: (effect) => edges.runEffect(userKey, effect),
     now: deps.now,
     onRefused: deps.onEffectRefused,
@@ -88,10 +74,10 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
 
   const step = async () => {
     inHand = inbox.splice(0, batchLimit);
-    const isFresh = document === null || inHand.some((input) => input.needsFreshDocument);
-    if (isFresh) await loadDocument();
-    if (isDropped || document === null) return;
-    const base: ActorDocument<S> = document;
+    const known = kept.current();
+    const isFresh = known === null || inHand.some((input) => input.needsFreshDocument);
+    const base = isFresh ? await loadDocument() : known;
+    if (isDropped) return;
     const judged = inHand.filter((input) => !isPausedWake(input));
     const batch = await reduceBatch(base, judged);
     if (isDropped) return;
@@ -143,65 +129,24 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     if (failure && !isDropped) await handleFailure(failure.input, failure.error, behind);
   };
 
-  const loadDocument = async () => {
-    const found = await deps.load(userKey);
-    document = found ?? {
-      _id: userKey,
-      version: 0,
-      state: behaviour.initialState(),
-      effects: [],
-      recentIds: [],
-      hasOlderIds: false,
-      newest: {},
-      wakeAt: null,
-    };
-    delete document.wokenAt;
-    verifiedAt = performance.now();
+  const loadDocument = async (): Promise<ActorDocument<S>> => {
+    const document = await kept.load();
     effects.loaded(document.effects.length);
     // Effects of earlier inputs are in this document or were removed by whoever saved it.
     unacked = unacked.map(({ input }) => ({ input, ackAt: effects.appended() }));
+    return document;
   };
 
-  /** @returns `stale` if somebody saved in between (the document is then forgotten), or why this save can't be made */
   const save = async (
     base: ActorDocument<S>,
     draft: Draft<S, Fx>,
     removing: number,
   ): Promise<SaveOutcome | { error: unknown }> => {
-    // Only ids that were saved before move to `processed_ids`, for these are written first: an id found there must
-    // never be one whose event isn't applied yet.
-    const surplus = Math.min(draft.recentIds.length - RECENT_IDS, base.recentIds.length);
-    const olderIds = surplus < MOVED_IDS ? [] : draft.recentIds.slice(0, surplus);
     const nextEffects = [...base.effects.slice(removing), ...draft.effects];
     const retryAt = effects.retryAt();
-    let next: ActorDocument<S>;
-    let outcome: SaveOutcome;
-    try {
-      next = {
-        ...base,
-        version: base.version + 1,
-        state: draft.state,
-        effects: nextEffects as ActorDocument<S>['effects'],
-        recentIds: draft.recentIds.slice(olderIds.length),
-        hasOlderIds: base.hasOlderIds || olderIds.length > 0,
-        newest: draft.newest,
-        wakeAt: wakeAtOf(draft.state, nextEffects.length > 0 ? (retryAt ?? deps.now() + GUARD_MS) : null),
-      };
-      const sides = olderIds.map((id) => processedIdWrite(processedIdKey(deps.service, userKey, id)));
-      outcome = await deps.groupCommit.save(next, [...draft.sides, ...sides]);
-    } catch (error) {
-      if (error instanceof RetryableError || isStoreAway(error)) throw error;
-      document = null;
-      return { error };
-    }
-    if (isDropped) return outcome;
-    if (outcome === 'stale') {
-      logger.info({ userKey, version: base.version }, 'actor.stale');
-      document = null;
-      return outcome;
-    }
-    document = next;
-    verifiedAt = performance.now();
+    const effectsAt = nextEffects.length > 0 ? (retryAt ?? deps.now() + GUARD_MS) : null;
+    const outcome = await kept.save(base, draft, nextEffects, () => wakeAtOf(draft.state, effectsAt));
+    if (isDropped || outcome !== 'saved') return outcome;
     mustSaveWakeAt = false;
     effects.saved(removing, draft.effects.length, retryAt);
     return outcome;
@@ -256,28 +201,30 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
 
   const callKey = ({ id }: Call) => `${userKey} ${id}`;
 
+  const openCall = () => {
+    const document = kept.current();
+    return document && behaviour.callOf(document.state);
+  };
+
   const hasOpenCall = () => {
-    const call = document && behaviour.callOf(document.state);
+    const call = openCall();
     return call !== null && deps.openCalls.has(callKey(call));
   };
 
   /** @param known the call that was open in the document before this step */
   const ensureCall = async (known: string | null) => {
-    const call = document && behaviour.callOf(document.state);
-    if (isDropped || !call || !document || deps.openCalls.has(callKey(call))) return;
+    const call = openCall();
+    if (isDropped || !call || deps.openCalls.has(callKey(call))) return;
     if (call.id === known) {
       inbox.unshift({ event: behaviour.callLost(call.id), settle: () => {} });
       return;
     }
-    if (performance.now() - verifiedAt > FENCE_AFTER_MS) {
-      const version = await deps.collection.versionOf(userKey);
-      if (isDropped) return;
-      if (version !== document.version) {
-        document = null;
-        inbox.unshift({ event: behaviour.wake(), settle: () => {} });
-        return;
-      }
-      verifiedAt = performance.now();
+    const isCurrent = await kept.isCurrent();
+    if (isDropped) return;
+    if (!isCurrent) {
+      kept.forget();
+      inbox.unshift({ event: behaviour.wake(), settle: () => {} });
+      return;
     }
     deps.openCalls.add(callKey(call));
     edges.call(userKey, call).then(
@@ -290,23 +237,26 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     );
   };
 
-  const armTimer = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    const stateDue = document && stateDueAt(document.state);
-    const wakeAt = stateDue !== null && stateDue <= deps.now() ? Math.max(stateDue, noWakeBefore) : stateDue;
-    const due = earliest(wakeAt, effects.retryAt());
-    if (due === null) return;
-    const fire = () => {
-      const now = deps.now();
-      if ((effects.retryAt() ?? now + 1) <= now) void effects.run();
-      if (wakeAt !== null && wakeAt <= now) push({ event: behaviour.wake(), settle: () => {} });
-      // Also when it fired a little early, as timers do, or as late as one timer can wait.
-      else armTimer();
-    };
-    timer = setTimeout(fire, Math.min(Math.ceil(Math.max(0, due - deps.now())), MAX_TIMER_MS));
-    timer.unref();
+  const ownDueAt = () => {
+    const document = kept.current();
+    return document && stateDueAt(document.state);
   };
+
+  /** The state's due time as this process keeps to it. */
+  const wakeDueAt = () => {
+    const due = ownDueAt();
+    return due !== null && due <= deps.now() ? Math.max(due, noWakeBefore) : due;
+  };
+
+  const armTimer = () => alarm.set(earliest(wakeDueAt(), effects.retryAt()));
+
+  const alarm = createAlarm(deps.now, () => {
+    const now = deps.now();
+    if ((effects.retryAt() ?? now + 1) <= now) void effects.run();
+    const due = wakeDueAt();
+    if (due !== null && due <= now) push({ event: behaviour.wake(), settle: () => {} });
+    else armTimer();
+  });
 
   const push = (input: Input<Ev>) => {
     if (isDropped) return input.dropped?.();
@@ -323,18 +273,13 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       unacked.length === 0 &&
       !effects.isRunning() &&
       effects.done() === 0,
-    dueAt: () => earliest(document && stateDueAt(document.state), effects.retryAt()),
+    dueAt: () => earliest(ownDueAt(), effects.retryAt()),
     hasOpenCall,
     drop() {
       isDropped = true;
-      clearTimeout(timer);
+      alarm.stop();
       for (const input of [...inHand, ...inbox]) input.dropped?.();
     },
-    stopTimer: () => clearTimeout(timer),
+    stopTimer: alarm.stop,
   };
-}
-
-function earliest(...times: (number | null)[]): number | null {
-  const set = times.filter((time) => time !== null);
-  return set.length === 0 ? null : Math.min(...set);
 }

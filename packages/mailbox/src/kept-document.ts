@@ -1,0 +1,111 @@
+// An actor's document as its partition's owner keeps it in memory: read once, written through, forgotten when in doubt.
+import { RetryableError } from '@pipeline/runtime';
+import {
+  type ActorDocument,
+  isStoreAway,
+  processedIdKey,
+  processedIdWrite,
+  type SaveOutcome,
+  type StoredEffect,
+} from '@pipeline/store';
+import type { ActorDeps } from './actor-types.ts';
+import type { ActorEvent, OpenCall } from './behaviour.ts';
+import type { Draft } from './reduce-batch.ts';
+
+/** Ids a document keeps itself at least; older ones move to `processed_ids`, many at a time. */
+const RECENT_IDS = 64;
+const MOVED_IDS = 32;
+/** A call is fenced by a look at the version if its save is older than this: a frozen replica may have lost its partition. */
+const FENCE_AFTER_MS = 1_000;
+
+export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup>(
+  userKey: string,
+  deps: Pick<
+    ActorDeps<S, Ev, Fx, Call, Lookup>,
+    'service' | 'behaviour' | 'collection' | 'load' | 'groupCommit' | 'logger'
+  >,
+) {
+  let document: ActorDocument<S> | null = null;
+  /** Monotonic ms when the document was last known to be the stored one. */
+  let verifiedAt = 0;
+
+  const forget = () => {
+    document = null;
+  };
+
+  return {
+    current: () => document,
+    forget,
+
+    /** @throws RetryableError `store-away` */
+    async load(): Promise<ActorDocument<S>> {
+      document = (await deps.load(userKey)) ?? {
+        _id: userKey,
+        version: 0,
+        state: deps.behaviour.initialState(),
+        effects: [],
+        recentIds: [],
+        hasOlderIds: false,
+        newest: {},
+        wakeAt: null,
+      };
+      delete document.wokenAt;
+      verifiedAt = performance.now();
+      return document;
+    },
+
+    /**
+     * Writes what was drafted on `base`.
+     * @param effects all that are to stand in the document
+     * @returns `stale` if somebody saved in between (the document is then forgotten), or why this save can't be made
+     * @throws RetryableError `store-away`
+     */
+    async save(
+      base: ActorDocument<S>,
+      draft: Draft<S, Fx>,
+      effects: StoredEffect[],
+      wakeAt: () => number | null,
+    ): Promise<SaveOutcome | { error: unknown }> {
+      // Only ids that were saved before move to `processed_ids`, for these are written first: an id found there must
+      // never be one whose event isn't applied yet.
+      const surplus = Math.min(draft.recentIds.length - RECENT_IDS, base.recentIds.length);
+      const olderIds = surplus < MOVED_IDS ? [] : draft.recentIds.slice(0, surplus);
+      const moved = olderIds.map((id) => processedIdWrite(processedIdKey(deps.service, userKey, id)));
+      let next: ActorDocument<S>;
+      let outcome: SaveOutcome;
+      try {
+        next = {
+          ...base,
+          version: base.version + 1,
+          state: draft.state,
+          effects,
+          recentIds: draft.recentIds.slice(olderIds.length),
+          hasOlderIds: base.hasOlderIds || olderIds.length > 0,
+          newest: draft.newest,
+          wakeAt: wakeAt(),
+        };
+        outcome = await deps.groupCommit.save(next, [...draft.sides, ...moved]);
+      } catch (error) {
+        if (error instanceof RetryableError || isStoreAway(error)) throw error;
+        forget();
+        return { error };
+      }
+      if (outcome === 'stale') {
+        deps.logger.info({ userKey, version: base.version }, 'actor.stale');
+        forget();
+      } else {
+        document = next;
+        verifiedAt = performance.now();
+      }
+      return outcome;
+    },
+
+    /** Whether it is still the stored one: looked up if that was last certain too long ago. @throws RetryableError `store-away` */
+    async isCurrent(): Promise<boolean> {
+      if (performance.now() - verifiedAt <= FENCE_AFTER_MS) return true;
+      if ((await deps.collection.versionOf(userKey)) !== document?.version) return false;
+      verifiedAt = performance.now();
+      return true;
+    },
+  };
+}
