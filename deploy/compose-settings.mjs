@@ -19,6 +19,7 @@ const DEMO = {
   CALLBACK_SIGNING_KEYS: 'demo-signing-key-that-everybody-knows',
   POLL_INTERVAL_ACTIVE_MS: '200',
   POLL_INTERVAL_IDLE_MS: '200',
+  POLL_INTERVAL_ERROR_MS: '200', // ingest may be there before the simulator
 };
 
 const { env } = process;

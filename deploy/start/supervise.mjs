@@ -9,6 +9,7 @@ const BACKOFF_MAX_MS = 5000;
 const STEADY_MS = 10_000;
 const PROBE_MS = 1000;
 const PROBE_STARTING_MS = 100;
+const TOLERATED_MS = 3000;
 
 /** EX_CONFIG: a setting is wrong, so starting again would end the same way. */
 const EXIT_CONFIG = 78;
@@ -56,6 +57,7 @@ export function supervise({
   let reason = 'starting';
   let diedAt = 0;
   let wasEverReady = false;
+  let isOverdue = false;
   let deaths = 0;
 
   function begin() {
@@ -117,7 +119,9 @@ export function supervise({
     if (readySince === 0) {
       readySince = performance.now();
       if (diedAt > 0) progress.step(name, `ready again ${progress.took(diedAt)}`);
+      else if (isOverdue) progress.step(name, 'ready now');
       diedAt = 0;
+      isOverdue = false;
     }
     if (performance.now() - readySince >= STEADY_MS) backoffMs = BACKOFF_MIN_MS;
   }
@@ -142,7 +146,10 @@ export function supervise({
         if (readySince > 0) return true;
         if (!current || !isTolerable(reason)) tolerableSince = 0;
         else tolerableSince ||= performance.now();
-        if (tolerableSince > 0 && performance.now() - tolerableSince > 3000) return false;
+        if (tolerableSince > 0 && performance.now() - tolerableSince > TOLERATED_MS) {
+          isOverdue = true;
+          return false;
+        }
         if (performance.now() - since > timeoutMs) {
           throw new StartError(
             name,

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parseSyncItem } from './sync-items.ts';
 
-const polled = { openKfId: 'wkPolled', nowS: 1_700_000_000 };
+const polled = { openKfId: 'wk1', nowS: 1_700_000_000 };
 const parse = (raw: unknown) => parseSyncItem(raw, polled);
 const customer = {
   msgid: 'm1',
@@ -18,7 +18,6 @@ test('a text of a customer', () => {
   expect(parse(customer)).toEqual({
     kind: 'customer',
     msgid: 'm1',
-    openKfId: 'wk1',
     externalUserId: 'wm1',
     sendTime: 1_699_999_000,
     msgtype: 'text',
@@ -38,7 +37,7 @@ test('any other type of a customer has no text', () => {
 });
 
 test('what an item does not say is taken from the poll', () => {
-  expect(parse({ ...customer, open_kfid: undefined })).toMatchObject({ openKfId: 'wkPolled' });
+  expect(parse({ ...customer, open_kfid: undefined })).toMatchObject({ kind: 'customer' });
   for (const send_time of [undefined, null, 'soon', -5, 0, 1.5, 1_700_000_000_000, {}])
     expect(parse({ ...customer, send_time })).toMatchObject({ kind: 'customer', sendTime: polled.nowS });
   expect(parse({ ...customer, send_time: '1699999000' })).toMatchObject({ sendTime: 1_699_999_000 });
@@ -56,7 +55,6 @@ test('an event carries its ids inside', () => {
     kind: 'event',
     msgid: 'e1',
     eventType: 'msg_send_fail',
-    openKfId: 'wk1',
     externalUserId: 'wm1',
     sendTime: 1_699_999_000,
     failMsgid: 'f1',
@@ -69,7 +67,6 @@ test('an event of a new kind, or with nothing inside, is still an event', () => 
     kind: 'event',
     msgid: 'e',
     eventType: 'new',
-    openKfId: 'wkPolled',
     sendTime: polled.nowS,
   });
   expect(parse({ msgid: 'e', origin: 4, msgtype: 'event' })).toMatchObject({ kind: 'event', eventType: 'event' });
@@ -87,16 +84,29 @@ test.each([
   [[], 'not an object'],
   ['text', 'not an object'],
   [{ ...customer, msgid: undefined }, 'no msgid'],
-  [{ ...customer, msgid: '' }, 'no msgid'],
   [{ ...customer, msgid: 7 }, 'no msgid'],
-  [{ ...customer, msgid: 'x'.repeat(121) }, 'no msgid'],
-  [{ ...customer, external_userid: undefined }, 'customer item without external_userid'],
-  [{ ...customer, external_userid: 12 }, 'customer item without external_userid'],
-  [{ ...customer, external_userid: 'x'.repeat(121) }, 'customer item without external_userid'],
-  [{ ...customer, origin: undefined }, 'unknown origin'],
-  [{ ...customer, origin: 9 }, 'unknown origin'],
 ])('%j is malformed: %s', (raw, reason) => {
   expect(parse(raw)).toEqual({ kind: 'malformed', reason });
+});
+
+test.each([
+  [{ external_userid: undefined }, 'customer item without external_userid'],
+  [{ external_userid: 12 }, 'customer item without external_userid'],
+  [{ external_userid: 'x'.repeat(121) }, 'customer item without external_userid'],
+  [{ origin: undefined }, 'unknown origin'],
+  [{ origin: 9 }, 'unknown origin'],
+  [{ open_kfid: 'wk2' }, 'of another account'],
+  [{ open_kfid: undefined, origin: 4, event: { event_type: 'msg_send_fail', open_kfid: 'wk2' } }, 'of another account'],
+])('with %j an item is malformed, and says its msgid: %s', (changes, reason) => {
+  expect(parse({ ...customer, ...changes })).toEqual({ kind: 'malformed', msgid: 'm1', reason });
+});
+
+test('a msgid that is too long for us is cut to be logged', () => {
+  expect(parse({ ...customer, msgid: 'x'.repeat(121) })).toEqual({
+    kind: 'malformed',
+    msgid: 'x'.repeat(120),
+    reason: 'no msgid',
+  });
 });
 
 test('no JSON value makes it throw, and what it returns keeps its shape', () => {
@@ -119,7 +129,6 @@ test('no JSON value makes it throw, and what it returns keeps its shape', () => 
       const parsed = parse(raw);
       if (parsed.kind === 'malformed') return;
       expect(parsed.msgid).not.toBe('');
-      expect(typeof parsed.openKfId).toBe('string');
       expect(Number.isSafeInteger(parsed.sendTime)).toBe(true);
       if (parsed.kind === 'customer') expect(parsed.externalUserId).not.toBe('');
     }),

@@ -3,7 +3,6 @@
 export interface CustomerItem {
   kind: 'customer';
   msgid: string;
-  openKfId: string;
   externalUserId: string;
   /** Seconds since 1970. */
   sendTime: number;
@@ -17,7 +16,6 @@ export interface EventItem {
   kind: 'event';
   msgid: string;
   eventType: string;
-  openKfId: string;
   externalUserId?: string;
   sendTime: number;
   /** Of `msg_send_fail`: the msgid we sent, and why it failed (path/94670). */
@@ -29,7 +27,6 @@ export interface EventItem {
 export interface ServicerItem {
   kind: 'servicer';
   msgid: string;
-  openKfId: string;
   externalUserId?: string;
   sendTime: number;
   msgtype: string;
@@ -37,6 +34,8 @@ export interface ServicerItem {
 
 export interface MalformedItem {
   kind: 'malformed';
+  /** What stands where a msgid should, cut to a length that can be logged. */
+  msgid?: string;
   /** For log and counter; holds nothing of the item. */
   reason: string;
 }
@@ -44,7 +43,7 @@ export interface MalformedItem {
 export type SyncItem = CustomerItem | EventItem | ServicerItem | MalformedItem;
 
 interface Polled {
-  /** The account the page is of: events and odd items don't name one outside. */
+  /** The account that was asked for. */
   openKfId: string;
   /** Seconds since 1970, for an item whose `send_time` can't be one. */
   nowS: number;
@@ -71,28 +70,34 @@ const wholeNumber = (value: unknown): number | undefined => {
   return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
 };
 
-const malformed = (reason: string): MalformedItem => ({ kind: 'malformed', reason });
-
 const optional = <Name extends string, T>(name: Name, value: T | undefined) =>
   (value === undefined ? {} : { [name]: value }) as { [K in Name]?: T };
 
 /**
  * Never throws. Malformed are: not an object, no usable `msgid`, a customer's item without a usable `external_userid`
- * (a string of 1 to 120 bytes each), an origin other than 3, 4 and 5. A missing or impossible `send_time` counts as now.
+ * (a string of 1 to 120 bytes each), an origin other than 3, 4 and 5, an item of another account than the one asked for
+ * (WeCom filters by it, path/94670; answering through this one would reach somebody else). A missing or impossible
+ * `send_time` counts as now.
  */
 export function parseSyncItem(raw: unknown, polled: Polled): SyncItem {
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return malformed('not an object');
-  const item = raw as Fields;
+  const item = asFields(raw);
+  const malformed = (reason: string): MalformedItem => ({
+    kind: 'malformed',
+    reason,
+    ...(typeof item.msgid === 'string' && { msgid: item.msgid.slice(0, MAX_ID_BYTES).toWellFormed() }),
+  });
+  if (item !== raw) return malformed('not an object');
   const msgid = idOf(item.msgid);
   if (msgid === undefined) return malformed('no msgid');
   // Events carry their ids inside (path/94670).
   const event = asFields(item.event);
-  const openKfId = idOf(item.open_kfid) ?? idOf(event.open_kfid) ?? polled.openKfId;
+  const openKfId = idOf(item.open_kfid) ?? idOf(event.open_kfid);
+  if (openKfId !== undefined && openKfId !== polled.openKfId) return malformed('of another account');
   const externalUserId = idOf(item.external_userid) ?? idOf(event.external_userid);
   const sent = wholeNumber(item.send_time);
   const sendTime = sent !== undefined && sent > 0 && sent <= polled.nowS + MAX_AHEAD_S ? sent : polled.nowS;
   const msgtype = typeof item.msgtype === 'string' ? item.msgtype.toWellFormed() : 'unknown';
-  const common = { msgid, openKfId, sendTime };
+  const common = { msgid, sendTime };
 
   switch (wholeNumber(item.origin)) {
     case 3: {

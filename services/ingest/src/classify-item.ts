@@ -29,7 +29,7 @@ export type ClassifiedItem =
 export function classifyItem(item: SyncItem, notBefore: number): ClassifiedItem {
   switch (item.kind) {
     case 'malformed':
-      return { kind: 'malformed', msgId: null, type: item.reason };
+      return { kind: 'malformed', msgId: item.msgid ?? null, type: item.reason };
     case 'servicer':
       return { kind: 'servicer', msgId: item.msgid, type: item.msgtype };
     case 'event':

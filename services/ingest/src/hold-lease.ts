@@ -11,6 +11,8 @@ const RELEASE_MS = 1_000;
 export interface LeaseHolder {
   start(): void;
   isHeld(): boolean;
+  /** Another one had it when we asked last. */
+  isElsewhere(): boolean;
   /** Ends the renewing and gives the lease back. */
   stop(): Promise<void>;
 }
@@ -26,6 +28,7 @@ export function createLeaseHolder(deps: {
   const { leases, name, owner, now, logger } = deps;
   const stopping = new AbortController();
   let heldUntil = Number.NEGATIVE_INFINITY;
+  let isElsewhere = false;
   let keeping: Promise<void> = Promise.resolve();
   const isHeld = () => performance.now() < heldUntil;
 
@@ -36,6 +39,7 @@ export function createLeaseHolder(deps: {
       const askedAt = performance.now();
       try {
         const isMine = await leases.acquire(name, owner, now(), LEASE_MS);
+        isElsewhere = !isMine;
         heldUntil = isMine ? askedAt + LEASE_MS : Number.NEGATIVE_INFINITY;
         if (isMine !== wasHeld) logger.info({ lease: name }, isMine ? 'lease.taken' : 'lease.lost');
       } catch (error) {
@@ -50,6 +54,7 @@ export function createLeaseHolder(deps: {
       keeping = keep();
     },
     isHeld,
+    isElsewhere: () => isElsewhere,
     async stop() {
       stopping.abort();
       heldUntil = Number.NEGATIVE_INFINITY;

@@ -12,6 +12,7 @@ interface Parts {
   /** Answers of sync_msg, one after another; then empty pages at the last cursor. */
   pages?: (Partial<SyncPage> | Error)[];
   publish?: (page: Page) => Promise<void>;
+  answered?: Promise<void>;
   isHeld?: () => boolean;
   serversProblem?: () => string | null;
   cursor?: string;
@@ -30,6 +31,7 @@ function start(parts: Parts = {}) {
     openKfId: 'wk1',
     async syncMsg({ cursor, token }) {
       asked.push({ ...(cursor !== undefined && { cursor }), ...(token !== undefined && { token }) });
+      await parts.answered;
       const next = script.shift() ?? {};
       if (next instanceof Error) throw next;
       return { items: [], nextCursor: cursor ?? '', hasMore: false, isTokenRefused: false, ...next };
@@ -58,7 +60,7 @@ function start(parts: Parts = {}) {
         starts = 0;
       },
     } as never,
-    lease: { isHeld: parts.isHeld ?? (() => true) },
+    lease: { isHeld: parts.isHeld ?? (() => true), isElsewhere: () => parts.isHeld?.() === false },
     serversProblem: parts.serversProblem ?? (() => null),
     now: () => 2_000_000,
     intervals: {
@@ -157,6 +159,18 @@ describe('polling', () => {
     await until(() => asked.length > 0);
   });
 
+  test('is not known to work before the first answer', async () => {
+    let answer = () => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const { asked, poller: mine } = start({ answered });
+    await until(() => asked.length === 1);
+    expect(mine.problem()).toBe('the first poll is not answered yet');
+    answer();
+    await until(() => mine.problem() === null);
+  });
+
   test('is done at once when the doorbell rings, with the doorbell’s token once', async () => {
     const { asked, poller: mine, published } = start({ idleMs: HOUR_MS });
     await until(() => published.length === 1);
@@ -201,8 +215,7 @@ describe('polling', () => {
         if (!isRouted) throw new PermanentError('publish-unroutable', 'no queue');
       },
     });
-    await until(() => mine.problem() !== null);
-    expect(mine.problem()).toContain('publish-unroutable');
+    await until(() => mine.problem()?.includes('publish-unroutable') === true);
     isRouted = true;
     await until(() => published.length > 0);
     await until(() => mine.problem() === null);

@@ -1,5 +1,6 @@
 // WeCom ─▶ ingest: the polling consumer of one KF account. The cursor moves only once its page is on the broker.
 import {
+  describeError,
   errorCode,
   errorFields,
   type Logger,
@@ -30,7 +31,10 @@ export interface Poller {
   stop(): Promise<void>;
   /** Polls at once instead of at the end of the interval. `token` is the doorbell's, for sync_msg. */
   ring(token?: string): void;
-  /** What somebody has to mend, or null: a stand-by has nothing to mend, nor has WeCom's being away. */
+  /**
+   * What somebody has to mend, or null: a stand-by has nothing to mend, nor has WeCom's being away; but until the first
+   * poll is answered nobody knows whether WeCom takes our settings.
+   */
   problem(): string | null;
   /** `polling`, `stand-by`, or what it waits for. */
   state(): string;
@@ -49,7 +53,7 @@ export function createPoller(deps: {
   publishPage: PublishPage;
   cursors: Pick<Store['syncCursors'], 'open' | 'advance'>;
   poisonCounts: Pick<Store['poisonCounts'], 'raise' | 'clear'>;
-  lease: Pick<LeaseHolder, 'isHeld'>;
+  lease: Pick<LeaseHolder, 'isHeld' | 'isElsewhere'>;
   /** Why broker or database can't be used now, or null. */
   serversProblem: () => string | null;
   /** Epoch ms, database clock. */
@@ -68,6 +72,7 @@ export function createPoller(deps: {
   let history = noHistory;
   let state = 'starting';
   let problem: string | null = null;
+  let unanswered: string | null = 'the first poll is not answered yet';
   let isRung = false;
   let ringToken: { value: string; until: number } | undefined;
   /** The cursor that this process found at its start, until its page is published. */
@@ -93,6 +98,7 @@ export function createPoller(deps: {
     });
     // Good for all pages up to the last one. Another ring may have brought a newer one meanwhile.
     if ((isTokenRefused || !hasMore) && ringToken === token) ringToken = undefined;
+    unanswered = null;
     if (stopping.signal.aborted) throw new RetryableError('page-abandoned', 'stopped before publishing a page');
     const kinds = await deps.publishPage({
       openKfId,
@@ -132,6 +138,7 @@ export function createPoller(deps: {
     const { errcode, retryAfterMs, isBarred, hint } = refusal;
     logger[hint ? 'error' : 'warn']({ ...errorFields(error), openKfId, errcode }, 'poll.refused');
     problem = hint;
+    if (unanswered !== null) unanswered = `no poll is answered yet: ${describeError(error)}`;
     state = `waiting after ${errorCode(error)}`;
     return isBarred ? { kind: 'barred' } : { kind: 'refused', retryAfterMs };
   };
@@ -150,7 +157,7 @@ export function createPoller(deps: {
     while (!signal.aborted) {
       const away = deps.serversProblem();
       if (!lease.isHeld() || away !== null) {
-        state = away ?? 'stand-by';
+        state = away ?? (lease.isElsewhere() ? 'stand-by' : 'asking for the lease');
         problem = null;
         await sleep(away === null ? STAND_BY_MS : AWAIT_SERVERS_MS, signal);
         continue;
@@ -187,7 +194,7 @@ export function createPoller(deps: {
       if (token !== undefined) ringToken = { value: token, until: performance.now() + RING_TOKEN_LIFE_MS };
       waking.abort();
     },
-    problem: () => problem,
+    problem: () => problem ?? (lease.isElsewhere() ? null : unanswered),
     state: () => state,
   };
 }

@@ -265,6 +265,24 @@ describe('when WeCom refuses', () => {
     expect((await get('/healthz')).status).toBe(200);
   });
 
+  test('readiness says why until the first poll is answered; its being away later has nothing to mend', async () => {
+    const away = { api: 'sync_msg', action: { kind: 'status', status: 502 } } as const;
+    const { id } = simulator.control.addFault(away);
+    const { started, get } = startIngest();
+    await started;
+    await eventually('readiness', async () =>
+      (await get('/readyz')).text.includes('no poll is answered yet: kf/sync_msg'),
+    );
+    expect((await get('/readyz')).status).toBe(503);
+    simulator.control.removeFaults(id);
+    await eventually('readiness', async () => (await get('/readyz')).status === 200);
+    simulator.control.addFault(away);
+    await eventually('a failed poll', async () =>
+      (await get('/readyz')).text.includes('waiting after wecom-http-status'),
+    );
+    expect((await get('/readyz')).status).toBe(200);
+  });
+
   test('another fault of configuration is asked about again, until it is mended', async () => {
     const fault = simulator.control.addFault({ api: 'sync_msg', action: { kind: 'errcode', errcode: 60020 } });
     const { started, get } = startIngest();
