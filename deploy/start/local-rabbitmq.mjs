@@ -7,6 +7,7 @@ import { startProcess } from './owned-process.mjs';
 import { probeHttp, speaksAmqp } from './probe.mjs';
 import { openProcessLog } from './process-log.mjs';
 import * as progress from './progress.mjs';
+import { runCommand, unstoppable } from './run-command.mjs';
 import { supervise } from './supervise.mjs';
 
 const READY_MS = 90_000;
@@ -98,6 +99,8 @@ export async function startRabbitmq({ run, program, directory, logs, ports, isTh
       await supervised.whenReady({ timeoutMs: READY_MS, signal: run.signal });
       progress.step('rabbitmq', `ready on 127.0.0.1:${amqp.port} ${progress.took(since)}`);
     },
+    /** Runs rabbitmqctl against it. @param {string[]} args */
+    ctl: (...args) => runCommand(unstoppable(), join(dirname(program), 'rabbitmqctl'), args, { env, cwd: directory }),
     stop,
   };
 }
@@ -134,6 +137,7 @@ function writeSettings(directory, ports) {
     RABBITMQ_ADVANCED_CONFIG_FILE: write('advanced.config', settings),
     RABBITMQ_ENABLED_PLUGINS_FILE: write('enabled_plugins', `[${PLUGINS.join(',')}].\n`),
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
+    RABBITMQ_CTL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
     // The script then becomes the Erlang VM instead of waiting for it, so that a signal or a kill meets the broker itself.
     RABBITMQ_ALLOW_INPUT: '1',
     RABBITMQ_SERVER_START_ARGS: '-noinput +B i',

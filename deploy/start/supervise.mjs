@@ -31,6 +31,7 @@ const EXIT_CONFIG = 78;
  * @param {(error: StartError) => void} options.onFatal it can't be started by trying again
  * @param {() => string} [options.lastWords] what its log ends with
  * @param {number} [options.startAttempts] how often it may end before it was ever ready
+ * @param {Pick<typeof progress, 'warn' | 'step'>} [options.report] who is told of its ends and returns
  * @returns {Supervised}
  */
 export function supervise({
@@ -41,6 +42,7 @@ export function supervise({
   onFatal,
   lastWords = () => '',
   startAttempts = Infinity,
+  report = progress,
 }) {
   /** @type {import('./owned-process.mjs').OwnedProcess | undefined} */
   let current;
@@ -95,7 +97,7 @@ export function supervise({
       );
       return;
     }
-    progress.warn(name, `ended (${reason}); starting it again in ${backoffMs / 1000} s`);
+    report.warn(name, `ended (${reason}); starting it again in ${backoffMs / 1000} s`);
     restart = setTimeout(begin, backoffMs);
     backoffMs = Math.min(BACKOFF_MAX_MS, backoffMs * 2);
   }
@@ -118,8 +120,8 @@ export function supervise({
     wasEverReady = true;
     if (readySince === 0) {
       readySince = performance.now();
-      if (diedAt > 0) progress.step(name, `ready again ${progress.took(diedAt)}`);
-      else if (isOverdue) progress.step(name, 'ready now');
+      if (diedAt > 0) report.step(name, `ready again ${progress.took(diedAt)}`);
+      else if (isOverdue) report.step(name, 'ready now');
       diedAt = 0;
       isOverdue = false;
     }

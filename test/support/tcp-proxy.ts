@@ -23,9 +23,10 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-/** @param target `host:port`, or a URL that holds it */
-export async function startTcpProxy(target: string): Promise<TcpProxy> {
-  const { hostname, port: targetPort } = new URL(target.includes('://') ? target : `tcp://${target}`);
+/** @param targets each `host:port`, or a URL that holds it; of several they take turns, and one that refuses is passed over */
+export async function startTcpProxy(...targets: string[]): Promise<TcpProxy> {
+  const addresses = targets.map((target) => new URL(target.includes('://') ? target : `tcp://${target}`));
+  let turns = 0;
   const pairs = new Set<Record<Direction, Socket>>();
   const paused = new Set<Direction>();
 
@@ -47,8 +48,26 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     from.on('error', () => to.destroy()); // whatever went wrong there is shown here as a broken connection
   };
   const welcome = (client: Socket) => {
-    const server = connect({ host: hostname, port: Number(targetPort), noDelay: true });
     client.setNoDelay(true);
+    client.pause();
+    client.on('error', () => {}); // 'close' follows
+    reach(client, addresses.length);
+  };
+  const reach = (client: Socket, attemptsLeft: number) => {
+    const { hostname, port: targetPort } = addresses[turns++ % addresses.length] as URL;
+    const server = connect({ host: hostname, port: Number(targetPort), noDelay: true });
+    const refused = () => {
+      if (attemptsLeft > 1 && !client.destroyed) reach(client, attemptsLeft - 1);
+      else client.destroy();
+    };
+    server.once('error', refused);
+    server.once('connect', () => {
+      server.off('error', refused);
+      join(client, server);
+    });
+  };
+  const join = (client: Socket, server: Socket) => {
+    if (client.destroyed) return void server.destroy();
     const pair = { up: client, down: server };
     pairs.add(pair);
     pump(client, server, 'up');

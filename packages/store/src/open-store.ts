@@ -1,5 +1,5 @@
 // All collections behind one object.
-import type { Logger } from '@pipeline/runtime';
+import { type Logger, RetryableError, sleep } from '@pipeline/runtime';
 import { accessTokens } from './access-tokens.ts';
 import { actorCollection } from './actors.ts';
 import { bindingCodes } from './binding-codes.ts';
@@ -17,6 +17,8 @@ import { storing } from './store-errors.ts';
 import { syncCursors } from './sync-cursors.ts';
 import { tasks } from './tasks.ts';
 import { transactions } from './transactions.ts';
+
+const RETRY_MS = 300;
 
 export type Store = Awaited<ReturnType<typeof openStore>>;
 
@@ -43,8 +45,10 @@ export async function openStore(options: { uri: string; logger: Logger; signal?:
   const conversations = actorCollection<never>(database, 'conversations');
   const ledgers = actorCollection<never>(database, 'ledgers');
   const indexed = [...Object.values(collections), transacting, conversations, ledgers];
+  const ensureIndexes = () => storing(() => Promise.all(indexed.map((collection) => collection.ensureIndexes())));
   try {
-    await storing(() => Promise.all(indexed.map((collection) => collection.ensureIndexes())));
+    // A database that goes away again in this moment is waited for like one that isn't there yet.
+    while (await isAwayDuring(ensureIndexes, options.signal)) await connection.whenUp(options.signal);
   } catch (error) {
     await connection.close();
     throw error;
@@ -60,4 +64,16 @@ export async function openStore(options: { uri: string; logger: Logger; signal?:
     whenUp: connection.whenUp,
     close: connection.close,
   };
+}
+
+/** Tries once. @returns whether the database went away meanwhile */
+async function isAwayDuring(work: () => Promise<unknown>, signal?: AbortSignal): Promise<boolean> {
+  try {
+    await work();
+    return false;
+  } catch (error) {
+    if (!(error instanceof RetryableError) || signal?.aborted) throw error;
+    await sleep(RETRY_MS, signal);
+    return true;
+  }
 }

@@ -2,6 +2,8 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parseSyncItem } from './sync-items.ts';
 
+const numRuns = Number(process.env.PROPERTY_RUNS ?? 500);
+
 const polled = { openKfId: 'wk1', nowS: 1_700_000_000 };
 const parse = (raw: unknown) => parseSyncItem(raw, polled);
 const customer = {
@@ -132,6 +134,6 @@ test('no JSON value makes it throw, and what it returns keeps its shape', () => 
       expect(Number.isSafeInteger(parsed.sendTime)).toBe(true);
       if (parsed.kind === 'customer') expect(parsed.externalUserId).not.toBe('');
     }),
-    { numRuns: 2000 },
+    { numRuns },
   );
 });

@@ -3,6 +3,8 @@ import { texts } from '@pipeline/texts';
 import fc from 'fast-check';
 import { cleanText } from './clean-text.ts';
 
+const numRuns = Number(process.env.PROPERTY_RUNS ?? 500);
+
 test.each([
   ['boom at /path/file.js:10:5', 'boom'],
   ['boom at fn (/path/file.js:10:5) again', 'boom again'],
@@ -84,7 +86,7 @@ test('cleaning a cleaned text changes nothing', () => {
       const once = cleanText(text);
       expect(cleanText(once)).toBe(once);
     }),
-    { numRuns: 3000 },
+    { numRuns },
   );
 });
 
@@ -94,7 +96,7 @@ test('a text without a frame is only trimmed', () => {
       fc.pre(!/\sat\s.*:\d+:\d/s.test(text));
       expect(cleanText(text)).toBe(text.trim() || texts.emptyReply);
     }),
-    { numRuns: 3000 },
+    { numRuns },
   );
 });
 

@@ -2,6 +2,8 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { splitText, takePart } from './split-text.ts';
 
+const numRuns = Number(process.env.PROPERTY_RUNS ?? 500);
+
 const bytesOf = (text: string): number => Buffer.byteLength(text);
 const lines = (count: number, of = 'line'): string[] => Array.from({ length: count }, (_, i) => `${of} ${i}`);
 
@@ -161,7 +163,7 @@ test('every part reads on its own, and together they read like the text', () => 
       }
       expect(parts.flatMap((part) => read(part).content)).toEqual(whole.content);
     }),
-    { numRuns: 500 },
+    { numRuns },
   );
 });
 
@@ -206,6 +208,6 @@ test('nothing is lost but white space, whatever the text', () => {
         expect(found).toBeGreaterThanOrEqual(0);
       }
     }),
-    { numRuns: 500 },
+    { numRuns },
   );
 });

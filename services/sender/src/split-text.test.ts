@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MAX_PART_BYTES, type Rest, splitText, takePart } from './split-text.ts';
 
+const numRuns = Number(process.env.PROPERTY_RUNS ?? 500);
+
 const bytesOf = (text: string): number => Buffer.byteLength(text);
 
 /** Finds the parts of a text without fences in it again: where each begins and ends. Fails if anything was lost. */
@@ -133,7 +135,7 @@ describe('properties of prose', () => {
         locate(text.toWellFormed(), parts);
         expect(parts.join('').replaceAll(/\s/g, '')).toBe(text.toWellFormed().replaceAll(/\s/g, ''));
       }),
-      { numRuns: 500 },
+      { numRuns },
     );
   });
 
@@ -148,7 +150,7 @@ describe('properties of prose', () => {
         );
         expect(torn).toEqual([]);
       }),
-      { numRuns: 300 },
+      { numRuns },
     );
   });
 
@@ -164,7 +166,7 @@ describe('properties of prose', () => {
           rest = left;
         }
       }),
-      { numRuns: 500 },
+      { numRuns },
     );
   });
 

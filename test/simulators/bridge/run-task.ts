@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ack, sendJson } from './ack.ts';
-import { defaultAnswer, longAnswer } from './answers.ts';
+import { longAnswer } from './answers.ts';
 import { type Behaviour, type BehaviourPatch, defaultBehaviour, type Rules, withPatches } from './behaviour.ts';
 import type { PostCallback } from './post-callback.ts';
 import { behaviourOfPrompt } from './prompt-commands.ts';
@@ -17,6 +17,8 @@ export type BridgeSettings = {
   /** Whether prompts are read as commands. */
   readsPrompts: boolean;
   behaviour: BehaviourPatch;
+  /** What it answers where no behaviour says it. */
+  answer: (prompt: string, taskNumber: number) => string;
 };
 
 export type TaskParts = {
@@ -39,6 +41,8 @@ export function createTaskHandler({ book, rules, settings, postCallback }: TaskP
   return async ({ port, dying }, request, response) => {
     const at = now();
     const text = await readText(request);
+    // Half a request says nothing about who sent it: the connection broke.
+    if (text === undefined) return;
     const parsed = parseTaskBody(text, request.headers['content-type'] ?? '');
     if (!parsed.ok) {
       book.violate({ at, port, violations: parsed.violations, body: text.slice(0, 2000) });
@@ -110,7 +114,8 @@ export function createTaskHandler({ book, rules, settings, postCallback }: TaskP
   async function callBack(task: TaskRecord, body: TaskBody, behaviour: Behaviour, dying: AbortSignal): Promise<void> {
     const url = callbackUrl(body.callbackUrl, behaviour.token);
     for (let time = 1; time <= behaviour.callbacks && !dying.aborted; time += 1) {
-      const content = contentOf(task, behaviour) + (behaviour.differs && time > 1 ? `(第 ${time} 次)` : '');
+      const content =
+        contentOf(task, behaviour, settings.answer) + (behaviour.differs && time > 1 ? `(第 ${time} 次)` : '');
       task.contentBytes = Buffer.byteLength(content);
       const record = { at: now(), answeredAt: null, hasEnded: false, attempts: 0, status: 0, body: '' };
       task.callbacks.push(record);
@@ -124,9 +129,9 @@ async function pause(ms: number, dying: AbortSignal): Promise<void> {
   if (ms > 0) await wait(ms, undefined, { signal: dying }).catch(() => undefined);
 }
 
-function contentOf(task: TaskRecord, behaviour: Behaviour): string {
+function contentOf(task: TaskRecord, behaviour: Behaviour, answer: BridgeSettings['answer']): string {
   if (behaviour.contentBytes !== undefined) return longAnswer(behaviour.contentBytes);
-  return behaviour.content ?? defaultAnswer(task.prompt, task.id);
+  return behaviour.content ?? answer(task.prompt, task.id);
 }
 
 function callbackUrl(url: string, token: Behaviour['token']): string {
@@ -145,7 +150,8 @@ function callbackBody(body: TaskBody, behaviour: Behaviour, content: string): st
   return JSON.stringify({ ok: behaviour.result === 'ok', content, isTimeout, ...ids });
 }
 
-function readText(request: IncomingMessage): Promise<string> {
+/** Undefined when the connection broke before the end of the body. */
+function readText(request: IncomingMessage): Promise<string | undefined> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -154,6 +160,7 @@ function readText(request: IncomingMessage): Promise<string> {
       if (size <= MAX_BODY_BYTES) chunks.push(chunk);
     });
     request.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
-    request.on('error', () => resolve(''));
+    request.on('error', () => resolve(undefined));
+    request.on('close', () => resolve(undefined));
   });
 }

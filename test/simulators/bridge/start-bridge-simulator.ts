@@ -1,5 +1,6 @@
 // Bridge simulator: agent instances behind as many ports as wanted, for tests in-process and for main.ts.
 import express from 'express';
+import { defaultAnswer } from './answers.ts';
 import { type BehaviourPatch, createRules, type Rule, type RuleInput } from './behaviour.ts';
 import { answerError, controlRoutes } from './control-routes.ts';
 import { createListeners } from './listeners.ts';
@@ -15,6 +16,8 @@ export type BridgeSimulatorOptions = {
   behaviour?: BehaviourPatch;
   isIdempotent?: boolean;
   readsPrompts?: boolean;
+  /** What it answers where no behaviour says it: by default a text that repeats the prompt. */
+  answer?: BridgeSettings['answer'];
   /** How long a callback is tried again on 503 or a lost connection, ms. */
   retryForMs?: number;
 };
@@ -55,7 +58,8 @@ const RETRY_FOR_MS = 20_000;
 
 export async function startBridgeSimulator(options: BridgeSimulatorOptions = {}): Promise<BridgeSimulator> {
   const { bindAddress = '127.0.0.1', isIdempotent = true, readsPrompts = true } = options;
-  const first: BridgeSettings = { isIdempotent, readsPrompts, behaviour: { ...options.behaviour } };
+  const { answer = defaultAnswer } = options;
+  const first: BridgeSettings = { isIdempotent, readsPrompts, behaviour: { ...options.behaviour }, answer };
   const settings: BridgeSettings = { ...first };
   const book = createTaskBook();
   const rules = createRules();

@@ -40,7 +40,10 @@ export function createCgiBin(world: World, faults: Faults, stopping: AbortSignal
         syncWish: {},
       };
       if (api === 'send_msg') endSend = beginSend(call, response);
-      const { delays, action } = faults.pick({ api, user: subjectUser(world, call), openKfId: subjectAccount(call) });
+      const user = subjectUser(world, call);
+      const { delays, action } = faults.pick({ api, user, openKfId: subjectAccount(call) });
+      const kinds = [...delays, ...(action ? [action] : [])].map(({ kind }) => kind);
+      if (kinds.length > 0) world.journal.addFaultHit({ at: call.arrivedAt, api, externalUserId: user, kinds });
       for (const delay of delays) {
         if (delay.afterProcessing !== true) await pause(delay.delayMs + Math.random() * (delay.jitterMs ?? 0));
       }

@@ -42,6 +42,9 @@ export type CallCounts = { total: number; byCode: Record<string, number>; inFlig
 /** Two sends to one customer under way at once: the caller doesn't keep their order. */
 export type SendOverlap = { openKfId: string; externalUserId: string; msgid: string; at: number };
 
+/** A call that a fault on command met: what explains a delay or a repeat. */
+export type FaultHit = { at: number; api: string; externalUserId: string | undefined; kinds: string[] };
+
 export type JournalEvent = { seq: number; type: string; at: number } & Record<string, unknown>;
 type Listener = (event: JournalEvent) => void;
 
@@ -64,6 +67,8 @@ export type Journal = {
   /** A send to this customer began; the returned function, called any number of times, ends it. */
   sendBegun(overlap: SendOverlap): () => void;
   sendOverlaps(): SendOverlap[];
+  addFaultHit(hit: FaultHit): void;
+  faultHits(): FaultHit[];
   /** Tells every listener; the last 5000 events are kept for those that connect again. */
   emit(type: string, at: number, fields: Record<string, unknown>): void;
   /** Kept events after `seq`; nothing when some are already gone or `seq` is of an earlier run. */
@@ -83,6 +88,7 @@ export function createJournal(): Journal {
   const counts = new Map<string, CallCounts>();
   const sending = new Map<string, number>();
   let overlaps: SendOverlap[] = [];
+  let faultHits: FaultHit[] = [];
   const listeners = new Set<Listener>();
   const countsOf = (api: string): CallCounts => {
     let found = counts.get(api);
@@ -143,6 +149,10 @@ export function createJournal(): Journal {
       };
     },
     sendOverlaps: () => overlaps,
+    addFaultHit(hit) {
+      if (faultHits.length < KEPT_REFUSALS) faultHits.push(hit);
+    },
+    faultHits: () => faultHits,
     calls: () => Object.fromEntries(counts),
     emit(type, at, fields) {
       eventSeq += 1;
@@ -165,6 +175,7 @@ export function createJournal(): Journal {
       refused = [];
       events = [];
       overlaps = [];
+      faultHits = [];
       sentByUser.clear();
       sentById.clear();
       for (const [api, found] of counts) {

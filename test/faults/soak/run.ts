@@ -1,0 +1,120 @@
+// Soak ─▶ one run: everybody is bound, writes while things go wrong, and is answered; then it is held against the bars.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { eventually } from '../../support/eventually.ts';
+import { createInjector } from './inject.ts';
+import { findLeftovers } from './leftovers.ts';
+import { startMachine } from './machine.ts';
+import { watchMemory } from './memory.ts';
+import { behave, misbehave } from './misbehaviour.ts';
+import type { Owner, OwnServers } from './owned.d.mts';
+import { type Report, report } from './report.ts';
+import { planFaults } from './schedule.ts';
+import { createUsers } from './users.ts';
+import { findUnanswered, judge } from './verdict.ts';
+
+const NUDGE_EVERY_MS = 5_000;
+const SETTLE_MS = 180_000;
+
+export interface RunOptions {
+  seed: number;
+  durationMs: number;
+  users: number;
+  /** Customer messages a minute, all users together. */
+  perMinute: number;
+  partitions: number;
+  owner: Owner;
+  servers: { amqpUrl: string; managementUrl: string; mongoUri: string };
+  /** The same, if they may be killed. */
+  ownServers: OwnServers | null;
+  /** Where everything that explains a violation is written. */
+  logs: string;
+  say(line: string): void;
+}
+
+export async function runSoak(options: RunOptions): Promise<Report> {
+  const { seed, durationMs, ownServers, logs, say } = options;
+  const machine = await startMachine(options);
+  try {
+    const users = createUsers({ machine, count: options.users, seed, perMinute: options.perMinute });
+    await users.bindAll();
+    await eventually('everybody is bound', () => findUnanswered(machine, users.said).length === 0, {
+      withinMs: 60_000,
+      everyMs: 200,
+    });
+    say(`${options.users} users are bound; ${Math.round(durationMs / 1000)} s of faults begin`);
+
+    const services = machine.replicas.map(({ label }) => label);
+    const hops = machine.hops.map(({ name }) => name);
+    const injector = createInjector(machine, ownServers);
+    const memory = watchMemory(machine);
+    misbehave(machine, seed);
+    users.start();
+    injector.begin(planFaults({ seed, durationMs, services, hops, ownsServers: ownServers !== null }));
+    const progress = setInterval(() => {
+      const open = findUnanswered(machine, users.said).length;
+      say(`${users.said.length} messages, ${injector.happened.length} faults, ${open} messages open`);
+    }, 30_000);
+    await new Promise((resolve) => setTimeout(resolve, durationMs));
+    clearInterval(progress);
+
+    say('the faults end, everybody is to be answered');
+    await users.stop();
+    await injector.end();
+    behave(machine);
+    memory.stop();
+    const settled = await settle();
+    say(settled ? 'all is answered' : 'not all is answered');
+    // What is answered is also to be put away.
+    const leftovers = await eventually('nothing is left', async () => (await look()).length === 0, {
+      withinMs: settled ? 30_000 : 1,
+      everyMs: 500,
+    })
+      .then(() => [])
+      .catch(look);
+    const verdict = judge(machine, users.said, injector.happened);
+    verdict.violations.push(...leftovers);
+    await Promise.all(machine.replicas.map(({ service }) => service.stop()));
+    const found = report({ ...options, machine, said: users.said, happened: injector.happened, verdict, memory });
+    writeFileSync(join(logs, 'report.txt'), `${found.table}\n`);
+    writeJournal();
+    return found;
+
+    function look() {
+      return findLeftovers(machine, users.ids);
+    }
+
+    /** Whoever waits writes again now and then, as people do: answers may wait for the next allowance. */
+    async function settle(): Promise<boolean> {
+      const giveUpAt = performance.now() + SETTLE_MS;
+      let nudgedAt = performance.now();
+      for (;;) {
+        const open = findUnanswered(machine, users.said);
+        if (open.length === 0) return true;
+        if (performance.now() > giveUpAt) return false;
+        if (performance.now() - nudgedAt > NUDGE_EVERY_MS) {
+          nudgedAt = performance.now();
+          users.nudge([...new Set(open.map(({ user }) => user))]);
+        }
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    }
+
+    function writeJournal() {
+      const { wecom, bridge } = machine;
+      const lists = {
+        faults: injector.happened,
+        said: users.said,
+        sent: wecom.control.sent(),
+        refused: wecom.control.refused(),
+        hits: wecom.control.faultHits(),
+        tasks: bridge.control.tasks(),
+        violations: verdict.violations,
+      };
+      for (const [name, list] of Object.entries(lists))
+        writeFileSync(join(logs, `${name}.jsonl`), list.map((one) => `${JSON.stringify(one)}\n`).join(''));
+    }
+  } finally {
+    await machine.stop();
+  }
+}
