@@ -69,7 +69,8 @@ export function judge(machine: Machine, said: readonly Said[], happened: readonl
     for (const one of ofUser) {
       const place = endings.get(one.msgid)?.place ?? -1;
       // A code takes its own way: it may be done before what was asked earlier, never after what was asked later.
-      if (place >= 0 && place < last && one.kind !== 'code' && !hasFailedParts) violate('reordered', one, `${one.name} was answered too late`);
+      if (place >= 0 && place < last && one.kind !== 'code' && !hasFailedParts)
+        violate('reordered', one, `${one.name} was answered too late`);
       last = Math.max(last, place);
       const startedAt = bridge.control.task(one.msgid)?.startedAt ?? 0;
       if (startedAt > 0 && startedAt < lastTask) violate('reordered', one, 'its task began before an earlier one');
