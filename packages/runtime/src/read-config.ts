@@ -94,5 +94,7 @@ export const wecomSettings = {
   ),
   IT0_WECOM_KF_OPEN_KFID: text().describe('the KF account (`wk…`)'),
   IT0_WECOM_API_URL: url('http:', 'https:').default('https://qyapi.weixin.qq.com').describe('base of WeCom’s API'),
+  WECOM_QUOTA_PER_MINUTE: count(10_000).describe('calls of one WeCom API in any minute, by all replicas together'),
+  WECOM_QUOTA_PER_HOUR: count(150_000, 1, 10_000_000).describe('… in any hour'),
   WECOM_TIMEOUT_MS: durationMs(10_000).describe('how long a call of WeCom’s API may take'),
 };

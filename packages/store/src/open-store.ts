@@ -4,6 +4,7 @@ import { accessTokens } from './access-tokens.ts';
 import { actorCollection } from './actors.ts';
 import { bindingCodes } from './binding-codes.ts';
 import { bindings } from './bindings.ts';
+import { callQuotas } from './call-quotas.ts';
 import { codeGuesses } from './code-guesses.ts';
 import { connectStore } from './connection.ts';
 import { deadLetters } from './dead-letters.ts';
@@ -31,6 +32,7 @@ export async function openStore(options: { uri: string; logger: Logger; signal?:
     accessTokens: accessTokens(database, claims, connection.now),
     bindingCodes: bindingCodes(database),
     bindings: bindings(database),
+    callQuotas: callQuotas(database),
     codeGuesses: codeGuesses(database),
     deadLetters: deadLetters(database),
     deliveries: deliveries(database),

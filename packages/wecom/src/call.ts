@@ -2,9 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FormData } from 'undici';
 import { type AccessToken, createAccessToken, type TokenStore } from './access-token.ts';
+import type { CallQuota } from './call-quota.ts';
 import { type ConfigurationProblem, createConfigurationProblems, GETTOKEN } from './configuration-problem.ts';
 import type { Exchange, HttpOutcome } from './exchange.ts';
-import { isWecomError, noAnswer, refusal, unreadRequest } from './wecom-error.ts';
+import { isWecomError, noAnswer, refusal, unreadRequest, type WecomError } from './wecom-error.ts';
 
 export type Answer = Record<string, unknown>;
 export type HttpAnswer = Extract<HttpOutcome, { kind: 'answer' }>;
@@ -35,12 +36,14 @@ interface Dependencies {
   secret: string;
   tokenStore: TokenStore;
   clock: () => number;
+  quota?: CallQuota | undefined;
 }
 
 const MAX_JSON_ANSWER_BYTES = 1024 * 1024;
 /** -1 asks for up to three more tries (path/90313). */
 const BUSY_DELAYS_MS = [100, 200, 400];
 const USUAL_TOKEN_LIFE_S = 7200;
+const QUOTA_EXCEEDED = 45009;
 
 function parseObject(body: Buffer): Answer | null {
   try {
@@ -78,7 +81,7 @@ const encodeQuery = (query: Record<string, string>): string =>
 
 const isForm = (body: Record<string, unknown> | FormData): body is FormData => typeof body.getAll === 'function';
 
-export function createCaller({ exchange, corpId, secret, tokenStore, clock }: Dependencies): Caller {
+export function createCaller({ exchange, corpId, secret, tokenStore, clock, quota }: Dependencies): Caller {
   const problems = createConfigurationProblems();
 
   async function once<T>(request: CallRequest, query: Record<string, string>, read: Reader<T>): Promise<T> {
@@ -130,7 +133,11 @@ export function createCaller({ exchange, corpId, secret, tokenStore, clock }: De
   });
 
   async function withToken<T>(request: CallRequest, read: Reader<T>): Promise<T> {
-    const attempt = (token: string): Promise<T> => whileBusy(() => once(request, { access_token: token }, read));
+    const attempt = (token: string): Promise<T> =>
+      whileBusy(async () => {
+        await quota?.admit(request.api);
+        return once(request, { access_token: token }, read);
+      });
     const token = await accessToken.get();
     try {
       return await attempt(token);
@@ -140,6 +147,13 @@ export function createCaller({ exchange, corpId, secret, tokenStore, clock }: De
     }
   }
 
+  async function noteRefusal(about: string, api: string, error: WecomError): Promise<void> {
+    problems.note(about, error);
+    const { errcode, retryAfterMs } = error;
+    // Not told, the others learn it from WeCom.
+    if (errcode === QUOTA_EXCEEDED && error.api === api) await quota?.close(api, retryAfterMs ?? 0).catch(() => {});
+  }
+
   async function callRaw<T>(request: CallRequest, read: Reader<T>): Promise<T> {
     const about = `${request.api} ${request.openKfId ?? ''}`;
     try {
@@ -147,7 +161,7 @@ export function createCaller({ exchange, corpId, secret, tokenStore, clock }: De
       problems.note(about, null);
       return result;
     } catch (error) {
-      if (isWecomError(error)) problems.note(about, error);
+      if (isWecomError(error)) await noteRefusal(about, request.api, error);
       throw error;
     }
   }

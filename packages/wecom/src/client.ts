@@ -2,6 +2,7 @@
 import { ConfigError } from '@pipeline/runtime';
 import { createMemoryTokenStore, type TokenStore } from './access-token.ts';
 import { type Caller, createCaller } from './call.ts';
+import type { CallQuota } from './call-quota.ts';
 import type { ConfigurationProblem } from './configuration-problem.ts';
 import { createExchange } from './exchange.ts';
 import { createMediaApi, type MediaApi } from './media.ts';
@@ -15,6 +16,8 @@ export interface WecomClientOptions {
   /** For one exchange, from waiting for a connection to the last byte of the answer. */
   timeoutMs: number;
   tokenStore?: TokenStore;
+  /** Left out: nothing is counted, only WeCom's refusals tell. Counts every call but gettoken. */
+  quota?: CallQuota;
   /** ms since 1970. */
   clock?: () => number;
   maxConnections?: number;
@@ -33,7 +36,7 @@ export interface SyncPage {
 
 export type EventReply = { msgtype: 'text'; content: string } | { msgtype: 'msgmenu'; menu: Record<string, unknown> };
 
-/** All calls reject with a WecomError and nothing else. */
+/** All calls reject with a WecomError, or with what the quota's store throws. */
 export interface WecomClient extends MediaApi {
   /**
    * One page of what happened on a KF account (path/94670). Without a cursor it begins with the oldest item of the
@@ -136,6 +139,7 @@ export function createWecomClient(options: WecomClientOptions): WecomClient {
     secret,
     tokenStore: options.tokenStore ?? createMemoryTokenStore(),
     clock: options.clock ?? Date.now,
+    quota: options.quota,
   });
   return {
     syncMsg: createSyncMsg(caller.call),

@@ -55,9 +55,9 @@ const table: ReadonlyArray<readonly [code: number, kind: ErrcodeClass, meaning: 
     45009,
     'retryable',
     'call quota exceeded',
-    'Wait for the end of the window (a minute or an hour); if it comes back, look for another user of the same app.',
+    'Handled by itself; if it comes back, look for another user of the same corp and lower WECOM_QUOTA_PER_MINUTE.',
   ],
-  [45033, 'retryable', 'too many calls of this API at once', 'Run fewer sender replicas or fewer connections.'],
+  [45033, 'retryable', 'too many calls of this API at once', NOTHING],
   [45035, 'retryable', 'two writes to the same object at once', NOTHING],
   [
     48002,

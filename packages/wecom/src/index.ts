@@ -1,5 +1,6 @@
 // The platform's API: what we call, what it answers, and what it sends us.
 export { createMemoryTokenStore, type StoredToken, type TokenStore } from './access-token.ts';
+export { type CallQuota, createCallQuota, type QuotaStore } from './call-quota.ts';
 export {
   type CallbackCrypto,
   type CallbackCryptoOptions,
@@ -16,6 +17,7 @@ export {
 export type { ConfigurationProblem } from './configuration-problem.ts';
 export { describeErrcode, type ErrcodeClass, type ErrcodeEntry, errcodes } from './errcodes.ts';
 export type { Media } from './media.ts';
+export type { QuotaLimits, QuotaState } from './quota-windows.ts';
 export {
   type CustomerItem,
   type EventItem,

@@ -102,6 +102,19 @@ export function unreadRequest(api: string): WecomError {
   });
 }
 
+/** Not called at all: the corp's quota for this API is spent, or WeCom has refused with 45009. */
+export function quotaSpent(api: string, retryAfterMs: number): WecomError {
+  return new WecomRetryableError({
+    code: 'wecom-quota-spent',
+    message: `${api}: the quota is spent`,
+    api,
+    errcode: null,
+    class: 'retryable',
+    isUnanswered: false,
+    retryAfterMs,
+  });
+}
+
 /** No valid answer. `code`: wecom-unreachable, -timeout, -connection-lost, -http-status, -invalid-answer, -oversized-answer. */
 export function noAnswer(api: string, code: string, detail: string, isUnanswered: boolean): WecomError {
   return new WecomRetryableError({

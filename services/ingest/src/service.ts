@@ -12,7 +12,7 @@ import {
   waitAtMost,
 } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
-import { createCallbackCrypto, createWecomClient } from '@pipeline/wecom';
+import { type CallQuota, createCallbackCrypto, createCallQuota, createWecomClient } from '@pipeline/wecom';
 import { createClaimCode } from './claim-code.ts';
 import type { IngestConfig } from './config.ts';
 import { createLeaseHolder } from './hold-lease.ts';
@@ -43,8 +43,11 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
   let ring: ReturnType<typeof createRingPuller> = () => {};
   let store: Store | undefined;
   let broker: Broker | undefined;
+  let quota: CallQuota | undefined;
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
+  health.addDetail('restingApis', () => quota?.resting() ?? {});
+  metrics.gaugeOf('wecom_apis_resting', 'APIs whose quota is spent', () => Object.keys(quota?.resting() ?? {}).length);
   for (const openKfId of accounts) {
     health.add(`poll ${openKfId}`, () => (pollers.get(openKfId)?.poller ?? notStarted).problem());
     health.addDetail(`poll ${openKfId}`, () => (pollers.get(openKfId)?.poller ?? notStarted).state());
@@ -81,12 +84,20 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
       partitions: config.PARTITIONS,
     });
     const app = { corpId: config.IT0_WECOM_CORP_ID, secret: config.IT0_WECOM_KF_SECRET };
+    const myQuota = createCallQuota({
+      store: myStore.callQuotas.of(app.corpId),
+      limits: { perMinute: config.WECOM_QUOTA_PER_MINUTE, perHour: config.WECOM_QUOTA_PER_HOUR },
+      now: myStore.now,
+      logger,
+    });
+    quota = myQuota;
     const wecom = createWecomClient({
       ...app,
       apiUrl: config.IT0_WECOM_API_URL,
       timeoutMs: config.WECOM_TIMEOUT_MS,
       tokenStore: myStore.accessTokens.of(app),
       clock: myStore.now,
+      quota: myQuota,
     });
     // It waits for the calls under way, which may take longer than a stop may.
     opened(() => waitAtMost(CLOSE_MS, wecom.close()));

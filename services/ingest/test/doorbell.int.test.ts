@@ -107,12 +107,11 @@ test('a burst of messages and rings is pulled completely, in order', async () =>
 
 test('without a ring only the safety net polls', async () => {
   await startIngest({ POLL_INTERVAL_ACTIVE_MS: '10', POLL_INTERVAL_IDLE_MS: '10', POLL_INTERVAL_DOORBELL_MS: '700' });
-  await eventually('the first poll', () => polls() === 1);
-  const startedAt = performance.now();
+  const [startedAt, first] = [performance.now(), polls()];
   write('nobody rings');
   await eventually('it arrives', () => texts().length === 1);
-  expect(performance.now() - startedAt).toBeGreaterThan(200);
-  expect(polls()).toBe(2);
+  await eventually('a whole interval', () => polls() >= first + 2);
+  expect(performance.now() - startedAt).toBeGreaterThan(600);
 });
 
 test('a ring at the replica that does not pull reaches the one that does, also after they changed places', async () => {

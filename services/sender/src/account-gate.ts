@@ -2,8 +2,9 @@
 
 /** While a setting is wrong one call in this time finds out whether it has been mended. */
 const PROBE_INTERVAL_MS = 30_000;
-/** Those turned away come back spread over this, not all at the same moment. */
+/** Those turned away come back spread over this, not all at the same moment, and many not faster than WeCom takes them. */
 const SPREAD_MS = 2_000;
+const SPACING_MS = 6;
 
 export interface AccountGate {
   /** @returns 0 if this call may go, else how long it has to wait, ms */
@@ -22,10 +23,12 @@ export interface AccountGate {
 export function createAccountGate(now = () => performance.now(), random = Math.random): AccountGate {
   let closedUntil = 0;
   let problem: string | null = null;
+  let turnedAway = 0;
   return {
     enter() {
       const leftMs = closedUntil - now();
-      if (leftMs > 0) return leftMs + random() * SPREAD_MS;
+      if (leftMs > 0) return leftMs + Math.max(random() * SPREAD_MS, turnedAway++ * SPACING_MS);
+      turnedAway = 0;
       // This one asks; the rest waits for what it finds.
       if (problem !== null) closedUntil = now() + PROBE_INTERVAL_MS;
       return 0;

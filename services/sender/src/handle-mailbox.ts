@@ -28,6 +28,7 @@ import {
   type SendCall,
   type SendOutcome,
 } from './ledger-state.ts';
+import type { SendConcurrency } from './send-concurrency.ts';
 
 export function ledgerBehaviour(
   settings: LedgerSettings,
@@ -51,10 +52,11 @@ export function ledgerEdges(deps: {
   publisher: Publisher;
   wecom: WecomClient;
   gate: AccountGate;
+  concurrency: SendConcurrency;
   logger: Logger;
   metrics: Metrics;
 }): Edges<LedgerEvent, LedgerEffect, SendCall, LedgerLookup> {
-  const { store, publisher, wecom, gate, logger, metrics } = deps;
+  const { store, publisher, wecom, gate, concurrency, logger, metrics } = deps;
   const sends = metrics.counter('sender_sends_total', 'send_msg calls', ['outcome'] as const);
   const sendSeconds = metrics.seconds('sender_send_seconds', 'Duration of send_msg');
   const decisions = metrics.counter('sender_texts_total', 'What became of texts, by kind', ['event'] as const);
@@ -72,7 +74,7 @@ export function ledgerEdges(deps: {
     if (waitMs > 0) return { kind: 'unanswered', isUnanswered: false, code: 'account-paused', retryAfterMs: waitMs };
     try {
       const content = await contentOf(userKey, call);
-      await wecom.sendText({ ...parseUserKey(userKey), msgid: call.attempt.msgid, content });
+      await concurrency.run(() => wecom.sendText({ ...parseUserKey(userKey), msgid: call.attempt.msgid, content }));
       gate.opened();
       return { kind: 'sent' };
     } catch (error) {

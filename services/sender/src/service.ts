@@ -12,11 +12,12 @@ import {
   type Service,
 } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
-import { createWecomClient } from '@pipeline/wecom';
+import { type CallQuota, createCallQuota, createWecomClient } from '@pipeline/wecom';
 import { createAccountGate } from './account-gate.ts';
 import type { SenderConfig } from './config.ts';
 import { ledgerBehaviour, ledgerEdges } from './handle-mailbox.ts';
 import type { LedgerEvent } from './ledger-state.ts';
+import { createSendConcurrency } from './send-concurrency.ts';
 
 const PREFETCH = 200;
 
@@ -29,10 +30,15 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
   let broker: Broker | null = null;
   let mailbox: Mailbox<LedgerEvent> | null = null;
   const gate = createAccountGate();
+  const concurrency = createSendConcurrency();
+  let quota: CallQuota | null = null;
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
   health.add('mailbox', () => (mailbox ? mailbox.problem() : 'not started yet'));
   health.add('wecom', gate.problem);
+  health.addDetail('restingApis', () => quota?.resting() ?? {});
+  metrics.gaugeOf('wecom_apis_resting', 'APIs whose quota is spent', () => Object.keys(quota?.resting() ?? {}).length);
+  metrics.gaugeOf('sender_sends_at_once', 'Sends allowed at once; Inf until WeCom complains', concurrency.limit);
 
   return createLifecycle(async ({ signal, opened }) => {
     const http = createHttpServer({
@@ -60,12 +66,19 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
     });
 
     const app = { corpId: config.IT0_WECOM_CORP_ID, secret: config.IT0_WECOM_KF_SECRET };
+    quota = createCallQuota({
+      store: openedStore.callQuotas.of(app.corpId),
+      limits: { perMinute: config.WECOM_QUOTA_PER_MINUTE, perHour: config.WECOM_QUOTA_PER_HOUR },
+      now: openedStore.now,
+      logger,
+    });
     const wecom = createWecomClient({
       ...app,
       apiUrl: config.IT0_WECOM_API_URL,
       timeoutMs: config.WECOM_TIMEOUT_MS,
       tokenStore: openedStore.accessTokens.of(app),
       clock: openedStore.now,
+      quota,
     });
     opened(wecom.close);
 
@@ -81,7 +94,7 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
         reserve: config.SEND_ALLOWANCE_RESERVE,
         windowMs: config.SEND_WINDOW_MS,
       }),
-      edges: ledgerEdges({ store: openedStore, publisher: openedBroker, wecom, gate, logger, metrics }),
+      edges: ledgerEdges({ store: openedStore, publisher: openedBroker, wecom, gate, concurrency, logger, metrics }),
       logger,
       metrics,
     });
