@@ -23,7 +23,8 @@ const running: Service[] = [];
 let count = 0;
 beforeEach(async () => {
   servers.arrived.length = 0;
-  simulator = await startWecomSimulator({ openKfId: `wk-doorbell-${++count}` });
+  // A corp of its own too: access tokens of another simulator are no good here.
+  simulator = await startWecomSimulator({ corpId: `ww-${++count}`, openKfId: `wk-${count}` });
 });
 afterEach(async () => {
   for (const service of running.splice(0)) await service.stop();
