@@ -49,7 +49,6 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
       await opened.prefetch(options.prefetch);
       if (!isWanted) return void (await closed(opened));
       channel = opened;
-      isPaused = false;
       options.onOpen?.();
       await opened.consume(
         await queueToConsume(opened, options.queue),
@@ -61,11 +60,12 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
           } else if (channel === opened && !isPaused)
             options.onDelivery(toDelivery(message, opened, () => channel === opened));
         },
-        { consumerTag: options.consumerTag },
+        { consumerTag: options.consumerTag, priority: options.priority?.() ?? 0 },
       );
       failures = 0;
       isSubscribed = channel === opened;
       if (!isWanted) await closeChannel();
+      else if (isSubscribed) options.onSubscribed?.();
     } catch (error) {
       failures++;
       logger.warn({ queue, err: error }, 'consumer.open-failed');
@@ -102,6 +102,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
     },
     resume() {
       isWanted = true;
+      isPaused = false;
       void open();
     },
   };

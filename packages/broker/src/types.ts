@@ -30,10 +30,14 @@ export interface ConsumerOptions {
   queue: string | { everythingOf: string };
   prefetch: number;
   consumerTag: string;
+  /** Asked for at each subscription; RabbitMQ 4 makes the consumer with the highest one the active one. Default 0. */
+  priority?(): number;
   /** Called for every delivery, in queue order; must not throw. */
   onDelivery(delivery: Delivery): void;
   /** A channel has opened: whatever was remembered of earlier deliveries is void. */
   onOpen?(): void;
+  /** The broker has put this consumer in line: it gets deliveries once nobody before it does. */
+  onSubscribed?(): void;
   /** The channel is gone, for whatever reason: its unacked deliveries will come again. */
   onClose?(): void;
 }
@@ -41,7 +45,7 @@ export interface ConsumerOptions {
 /** A subscription that outlives its channels. */
 export interface Consumer {
   isOpen(): boolean;
-  /** Stops handing out deliveries; those that arrive stay unacked and return to the queue when the channel closes. */
+  /** Stops handing out deliveries; those that arrive stay unacked and return to the queue when the channel closes. Until `resume`. */
   pause(): void;
   /** Closes the channel (never `basic.cancel` first, see docs/adr) and stays closed until `resume`. */
   close(): Promise<void>;

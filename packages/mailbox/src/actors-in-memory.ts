@@ -62,10 +62,18 @@ export function createActorsInMemory<Ev>(options: {
       }
     },
     async drainPartition(partition) {
-      const draining = [...actors.values()].filter((entry) => entry.partition === partition).map(({ actor }) => actor);
-      await waitUntil(() => draining.every((actor) => actor.isIdle() && !actor.hasOpenCall()), CALL_GRACE_MS);
-      for (const actor of draining) actor.stopTimer();
-      await waitUntil(() => draining.every((actor) => actor.isIdle()), DRAIN_MS);
+      const draining = [...actors].filter(([, entry]) => entry.partition === partition);
+      const areAll = (isDone: (actor: Actor<Ev>) => boolean) => () =>
+        draining.every(([userKey, entry]) => actors.get(userKey) !== entry || isDone(entry.actor));
+      await waitUntil(
+        areAll((actor) => actor.isIdle() && !actor.hasOpenCall()),
+        CALL_GRACE_MS,
+      );
+      for (const [, { actor }] of draining) actor.stopTimer();
+      await waitUntil(
+        areAll((actor) => actor.isIdle()),
+        DRAIN_MS,
+      );
     },
   };
 }

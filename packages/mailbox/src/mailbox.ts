@@ -11,7 +11,7 @@ import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createGroupLoad } from './group-load.ts';
 import { type FailedEvent, retryOrPark } from './poison.ts';
-import { createSubscriptions } from './subscriptions.ts';
+import { createSubscriptions, type PartitionsHeld } from './subscriptions.ts';
 import { startWakeSweep } from './wake-sweep.ts';
 
 /** For the outcomes of calls that end after their partition has gone. */
@@ -28,8 +28,10 @@ export interface Mailbox<Ev> {
    * @returns false if there is no such actor: the event must be published
    */
   offer(userKey: string, event: Ev, dropped: () => void): boolean;
-  /** Null while every partition is subscribed, else the reason why not. */
+  /** Null while every partition of this replica's is subscribed, else the reason why not. */
   problem(): string | null;
+  /** Which partitions are this replica's. */
+  held(): PartitionsHeld;
 }
 
 export function createMailbox<
@@ -203,5 +205,6 @@ export function createMailbox<
       return known !== undefined;
     },
     problem: subscriptions.problem,
+    held: subscriptions.held,
   };
 }

@@ -1,8 +1,9 @@
-// The toy mailbox as a process of its own, for tests that kill it. Its one argument is JSON; it says `ready` on stdout.
+// The toy mailbox as a process of its own, for tests that kill it. Its one argument is JSON; it says `ready` on stdout,
+// and then each call with its beginning and end, and what it owns whenever that has changed.
 import { createBroker } from '@pipeline/broker';
 import { createLogger, createMetrics } from '@pipeline/runtime';
 import { openStore } from '@pipeline/store';
-import { createMailbox } from '../src/index.ts';
+import { createMailbox, type PartitionsHeld } from '../src/index.ts';
 import { toyBehaviour, toyEdges } from './toy.ts';
 
 export interface ToyProcessOptions {
@@ -14,11 +15,22 @@ export interface ToyProcessOptions {
   dieAt?: { point: string; nth: number };
 }
 
+/** A line on stdout. */
+export type ToySaid = { call: string; userKey: string; from: number; to: number } | { held: PartitionsHeld };
+
 const options = JSON.parse(process.argv[2] ?? '{}') as ToyProcessOptions;
 const logger = createLogger({ service: options.name, level: 'warn', destination: process.stderr });
 const store = await openStore({ uri: options.mongoUri, logger });
 const broker = await createBroker({ url: options.amqpUrl, name: options.name, logger });
 let met = 0;
+const say = (line: ToySaid) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const edges = toyEdges(broker);
+const call: typeof edges.call = async (userKey, toyCall) => {
+  const from = Date.now();
+  const outcome = await edges.call(userKey, toyCall);
+  say({ call: toyCall.id, userKey, from, to: Date.now() });
+  return outcome;
+};
 const mailbox = createMailbox({
   service: 'router',
   replica: options.name,
@@ -27,7 +39,7 @@ const mailbox = createMailbox({
   broker,
   store,
   behaviour: toyBehaviour,
-  edges: toyEdges(broker),
+  edges: { ...edges, call },
   logger,
   metrics: createMetrics('toy'),
   faultPoint(point) {
@@ -43,3 +55,9 @@ process.on('SIGTERM', async () => {
 });
 while (mailbox.problem() !== null) await new Promise((resolve) => setTimeout(resolve, 10));
 process.stdout.write('ready\n');
+let said = '';
+setInterval(() => {
+  const held = mailbox.held();
+  if (said !== JSON.stringify(held)) say({ held });
+  said = JSON.stringify(held);
+}, 50);

@@ -7,6 +7,7 @@ export { type Delivery, type DeliveryPart, deliveryMsgidWrite, deliveryWrite } f
 export type { Instance, InstanceFields } from './instances.ts';
 export { openStore, type Store } from './open-store.ts';
 export { processedIdKey, processedIdWrite } from './processed-ids.ts';
+export type { Replica } from './replicas.ts';
 export type { SideWrite } from './side-writes.ts';
 export { isDuplicateKey, isStoreAway } from './store-errors.ts';
 export type { SyncCursor } from './sync-cursors.ts';

@@ -13,6 +13,7 @@ import { instances } from './instances.ts';
 import { leases } from './leases.ts';
 import { poisonCounts } from './poison-counts.ts';
 import { processedIds } from './processed-ids.ts';
+import { replicas } from './replicas.ts';
 import { applySideWrites, type SideWrite } from './side-writes.ts';
 import { storing } from './store-errors.ts';
 import { syncCursors } from './sync-cursors.ts';
@@ -40,6 +41,7 @@ export async function openStore(options: { uri: string; logger: Logger; signal?:
     leases: claims,
     poisonCounts: poisonCounts(database),
     processedIds: processedIds(database),
+    replicas: replicas(database),
     syncCursors: syncCursors(database),
     tasks: tasks(database),
   };

@@ -37,6 +37,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
   health.add('mailbox', () => (mailbox ? mailbox.problem() : 'not started yet'));
+  health.addDetail('partitions', () => mailbox?.held() ?? null);
 
   return createLifecycle(async ({ signal, opened }) => {
     const http = createHttpServer({

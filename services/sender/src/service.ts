@@ -35,6 +35,7 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
   health.add('mailbox', () => (mailbox ? mailbox.problem() : 'not started yet'));
+  health.addDetail('partitions', () => mailbox?.held() ?? null);
   health.add('wecom', gate.problem);
   health.addDetail('restingApis', () => quota?.resting() ?? {});
   metrics.gaugeOf('wecom_apis_resting', 'APIs whose quota is spent', () => Object.keys(quota?.resting() ?? {}).length);
