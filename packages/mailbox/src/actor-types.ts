@@ -1,6 +1,6 @@
 // What an actor is to the mailbox, and what it needs from it.
 import type { Logger } from '@pipeline/runtime';
-import type { ActorCollection, ActorDocument, StoredEffect } from '@pipeline/store';
+import type { ActorCollection, StoredEffect } from '@pipeline/store';
 import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
 import type { GroupCommit } from './group-commit.ts';
 
@@ -28,7 +28,6 @@ export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Ca
   behaviour: Behaviour<S, Ev, Fx, Call, Lookup>;
   edges: Edges<Ev, Fx, Call, Lookup>;
   collection: ActorCollection<S>;
-  load(userKey: string): Promise<ActorDocument<S> | null>;
   isProcessed(key: string): Promise<boolean>;
   groupCommit: GroupCommit<S>;
   now(): number;

@@ -1,29 +1,24 @@
-// Saves of many actors in few round trips: whatever arrives while one write is under way goes into the next.
+// Saves of many actors in few round trips: side documents first, then the actors' own.
 import {
   type ActorCollection,
   type ActorDocument,
+  grouped,
   isStoreAway,
   type SaveOutcome,
   type SideWrite,
 } from '@pipeline/store';
 
-const MAX_BATCH = 500;
-/** While one batch waits for the disk, the next is on its way. An actor has one save at a time, so none overtakes itself. */
-const MAX_UNDER_WAY = 2;
-
-interface PendingSave<S> {
-  document: ActorDocument<S>;
-  sides: SideWrite[];
-  resolve(outcome: SaveOutcome): void;
-  reject(error: unknown): void;
-}
-
 export interface GroupCommit<S> {
   /**
-   * Writes the side documents, then the actor's document.
+   * Writes the side documents, then the actor's document. An actor has one save at a time, so none overtakes itself.
    * @throws RetryableError `store-away` (outcome unknown), or the driver's error if this save alone fails
    */
   save(document: ActorDocument<S>, sides: SideWrite[]): Promise<SaveOutcome>;
+}
+
+interface Save<S> {
+  document: ActorDocument<S>;
+  sides: SideWrite[];
 }
 
 export function createGroupCommit<S>(
@@ -31,44 +26,27 @@ export function createGroupCommit<S>(
   applySideWrites: (writes: readonly SideWrite[]) => Promise<void>,
   sidesSaved?: () => Promise<void> | void,
 ): GroupCommit<S> {
-  const pending: PendingSave<S>[] = [];
-  let underWay = 0;
-  let isGathering = false;
-
-  const write = async (batch: PendingSave<S>[]): Promise<void> => {
+  const write = async (saves: Save<S>[]): Promise<(SaveOutcome | { error: unknown })[]> => {
     try {
-      const sides = batch.flatMap((save) => save.sides);
+      const sides = saves.flatMap((save) => save.sides);
       if (sides.length > 0) await applySideWrites(sides);
       await sidesSaved?.();
-      const outcomes = await collection.saveAll(batch.map((save) => save.document));
-      batch.forEach((save, index) => {
-        save.resolve(outcomes[index] as SaveOutcome);
-      });
+      return await collection.saveAll(saves.map((save) => save.document));
     } catch (error) {
+      if (saves.length === 1 || isStoreAway(error)) return saves.map(() => ({ error }));
       // One document that can't be written must not fail its neighbours.
-      if (batch.length > 1 && !isStoreAway(error)) for (const save of batch) await write([save]);
-      else for (const save of batch) save.reject(error);
+      const outcomes: (SaveOutcome | { error: unknown })[] = [];
+      for (const save of saves) outcomes.push(...(await write([save])));
+      return outcomes;
     }
   };
-
-  const flush = async () => {
-    if (isGathering || underWay === MAX_UNDER_WAY || pending.length === 0) return;
-    isGathering = true;
-    // Lets the other actors whose events came in with the same read join the batch.
-    await new Promise((resolve) => setImmediate(resolve));
-    isGathering = false;
-    underWay++;
-    await write(pending.splice(0, MAX_BATCH));
-    underWay--;
-    void flush();
-  };
+  const saveOne = grouped(write);
 
   return {
-    save(document, sides) {
-      return new Promise((resolve, reject) => {
-        pending.push({ document, sides, resolve, reject });
-        void flush();
-      });
+    async save(document, sides) {
+      const outcome = await saveOne({ document, sides });
+      if (typeof outcome === 'object') throw outcome.error;
+      return outcome;
     },
   };
 }

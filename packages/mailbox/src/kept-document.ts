@@ -20,10 +20,7 @@ const FENCE_AFTER_MS = 1_000;
 
 export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup>(
   userKey: string,
-  deps: Pick<
-    ActorDeps<S, Ev, Fx, Call, Lookup>,
-    'service' | 'behaviour' | 'collection' | 'load' | 'groupCommit' | 'logger'
-  >,
+  deps: Pick<ActorDeps<S, Ev, Fx, Call, Lookup>, 'service' | 'behaviour' | 'collection' | 'groupCommit' | 'logger'>,
 ) {
   let document: ActorDocument<S> | null = null;
   /** Monotonic ms when the document was last known to be the stored one. */
@@ -39,7 +36,7 @@ export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, 
 
     /** @throws RetryableError `store-away` */
     async load(): Promise<ActorDocument<S>> {
-      document = (await deps.load(userKey)) ?? {
+      document = (await deps.collection.load(userKey)) ?? {
         _id: userKey,
         version: 0,
         state: deps.behaviour.initialState(),

@@ -9,7 +9,6 @@ import type { FaultPoint, Input, Verdict } from './actor-types.ts';
 import { createActorsInMemory, waitUntil } from './actors-in-memory.ts';
 import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
 import { createGroupCommit } from './group-commit.ts';
-import { createGroupLoad } from './group-load.ts';
 import { type FailedEvent, retryOrPark } from './poison.ts';
 import { createSubscriptions, type PartitionsHeld } from './subscriptions.ts';
 import { startWakeSweep } from './wake-sweep.ts';
@@ -59,11 +58,6 @@ export function createMailbox<
   const { service, broker, store, behaviour, edges, logger, metrics, faultPoint } = options;
   const collection = store.actors<S>(service === 'router' ? 'conversations' : 'ledgers');
   const groupCommit = createGroupCommit(collection, store.applySideWrites, () => faultPoint?.('sides-saved'));
-  const load = createGroupLoad((keys) => collection.load(keys));
-  const loadProcessed = createGroupLoad(async (keys) => {
-    const known = await store.processedIds.known(keys);
-    return new Map([...known].map((key) => [key, true as const]));
-  });
   const deliveries = new WeakMap<Input<Ev>['settle'], Delivery>();
   const openCalls = new Set<string>();
   const forwarding = new Set<Promise<void>>();
@@ -82,8 +76,7 @@ export function createMailbox<
       behaviour,
       edges,
       collection,
-      load,
-      isProcessed: async (key) => (await loadProcessed(key)) !== null,
+      isProcessed: store.processedIds.isKnown,
       groupCommit,
       now: store.now,
       logger,

@@ -84,7 +84,7 @@ test('every number of every user is applied once and in order, however often rep
   await eventually(
     'every list is complete',
     async () => {
-      const found = await rig.states.load(users);
+      const found = await rig.statesOf(users);
       const short = users.filter(
         (user) =>
           (found.get(user)?.state.numbers.length ?? 0) < NUMBERS ||
@@ -100,7 +100,7 @@ test('every number of every user is applied once and in order, however often rep
   for (const child of running) child.kill('SIGTERM');
   expect(await Promise.all(running.map((child) => child.ended))).toEqual([0, 0]);
 
-  const found = await rig.states.load(users);
+  const found = await rig.statesOf(users);
   for (const user of users) {
     const { numbers, called } = found.get(user)?.state ?? { numbers: [], called: [] };
     expect([user, numbers]).toEqual([user, oneTo(NUMBERS)]);

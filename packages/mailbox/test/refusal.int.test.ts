@@ -24,7 +24,7 @@ test('while the next service’s queues are full, events are handled on; then ev
   const users = userNames(10);
   await Promise.all(users.flatMap((user) => oneTo(30).map((n) => rig.send(user, { n }))));
   await eventually('every event is applied', async () => {
-    const found = await rig.states.load(users);
+    const found = await rig.statesOf(users);
     return users.every((user) => found.get(user)?.state.numbers.length === 30);
   });
   expect(await replica.metric('mailbox_refused_publishes_total')).toBeGreaterThan(0);

@@ -2,7 +2,7 @@
 import { type Broker, createBroker } from '@pipeline/broker';
 import { exchanges, mailboxQueues } from '@pipeline/contracts';
 import { createLogger, createMetrics } from '@pipeline/runtime';
-import { type ActorCollection, openStore, type Store } from '@pipeline/store';
+import { type ActorCollection, type ActorDocument, openStore, type Store } from '@pipeline/store';
 import { eventually } from '../../../test/support/eventually.ts';
 import { createTestServersWithTopology, type TestServers } from '../../../test/support/servers.ts';
 import { createMailbox, type Edges, type Mailbox } from '../src/index.ts';
@@ -46,6 +46,7 @@ export interface Rig extends TestServers {
   startReplica(options?: ReplicaOptions): Promise<Replica>;
   send(user: string, body: Partial<ToyNumber> & { n: number }, messageId?: string): Promise<void>;
   stateOf(user: string): Promise<ToyState | undefined>;
+  statesOf(users: readonly string[]): Promise<Map<string, ActorDocument<ToyState>>>;
   /** Waits until a user's effects, repeats left out, are these. */
   passesOn(user: string, wanted: string[], withinMs?: number): Promise<void>;
   /** Waits until a user's effects, repeats left out, hold all of these, in whatever order. */
@@ -134,7 +135,11 @@ export async function openRig(partitions = 2, { isRecording = true } = {}): Prom
         correlationId: messageId,
         body,
       }),
-    stateOf: async (user) => (await states.load([user])).get(user)?.state,
+    stateOf: async (user) => (await states.load(user))?.state,
+    async statesOf(users) {
+      const found = await Promise.all(users.map((user) => states.load(user)));
+      return new Map(found.flatMap((document) => (document ? [[document._id, document]] : [])));
+    },
     async passesOn(user, wanted, withinMs = 30_000) {
       let got: string[] = [];
       await eventually(

@@ -61,7 +61,7 @@ for (const [how, strike] of Object.entries(faults))
     await proxy.accept();
     proxy.resume();
     await Promise.all(users.map((user) => rig.passesOn(user, oneTo(30).map(String))));
-    const found = await rig.states.load(users);
+    const found = await rig.statesOf(users);
     for (const user of users) expect(found.get(user)?.state.numbers).toEqual(oneTo(30));
     expect(await rig.store.deadLetters.list('router', 10)).toEqual([]);
     await eventually('all partitions are taken again', () => replica.mailbox.problem() === null);

@@ -1,5 +1,6 @@
 // One document per user and service: what an actor remembers. `conversations` for the router, `ledgers` for the sender.
 import { type Connection, Schema } from 'mongoose';
+import { groupedFind } from './grouped.ts';
 import { isDuplicateKey, isStoreAway, storing } from './store-errors.ts';
 
 /** A message to be published after the save, kept in the document until the broker has confirmed it. */
@@ -31,7 +32,7 @@ export type SaveOutcome = 'saved' | 'stale';
 
 export interface ActorCollection<S> {
   /** @throws RetryableError `store-away` */
-  load(userKeys: readonly string[]): Promise<Map<string, ActorDocument<S>>>;
+  load(userKey: string): Promise<ActorDocument<S> | null>;
   /**
    * Saves each document if the stored version is still `version - 1`, all in one round trip.
    * @throws RetryableError `store-away` when outcomes are unknown; any other error as the driver gave it.
@@ -69,10 +70,9 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
   const collection = model.collection as unknown as import('mongoose').mongo.Collection<ActorDocument<S>>;
 
   return {
-    async load(userKeys) {
-      const found = await storing(() => collection.find({ _id: { $in: [...userKeys] } } as object).toArray());
-      return new Map(found.map((document) => [document._id as string, document as ActorDocument<S>]));
-    },
+    load: groupedFind((keys) =>
+      storing(() => collection.find<ActorDocument<S>>({ _id: { $in: keys } } as object).toArray()),
+    ),
 
     async saveAll(documents) {
       const outcomes: SaveOutcome[] = documents.map(() => 'saved');

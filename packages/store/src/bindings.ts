@@ -1,5 +1,6 @@
 // Which instance answers which WeChat user: 1:1. Written by the binder, read by the router at each turn.
 import { type ClientSession, type Connection, Schema } from 'mongoose';
+import { groupedFind } from './grouped.ts';
 import { storing } from './store-errors.ts';
 
 export interface Binding {
@@ -21,8 +22,15 @@ schema.index({ instanceId: 1 }, { unique: true });
 export function bindings(connection: Connection) {
   const model = connection.model<Binding>('bindings', schema as never, 'bindings');
   return {
-    findByUser: (userKey: string): Promise<Binding | null> =>
-      storing(() => model.findById(userKey).lean<Binding>().exec()),
+    /** @param userKey */
+    findByUser: groupedFind((userKeys) =>
+      storing(() =>
+        model
+          .find({ _id: { $in: userKeys } })
+          .lean<Binding[]>()
+          .exec(),
+      ),
+    ),
     findByInstance: (instanceId: string): Promise<Binding | null> =>
       storing(() => model.findOne({ instanceId }).lean<Binding>().exec()),
     /** Binds 1:1 inside a transaction: each side's earlier binding is replaced. */

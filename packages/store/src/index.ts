@@ -4,6 +4,7 @@ export { EXPIRED_CODE_MEMORY_MS } from './binding-codes.ts';
 export type { Binding } from './bindings.ts';
 export type { DeadLetter } from './dead-letters.ts';
 export { type Delivery, type DeliveryPart, deliveryMsgidWrite, deliveryWrite } from './deliveries.ts';
+export { grouped } from './grouped.ts';
 export type { Instance, InstanceFields } from './instances.ts';
 export { openStore, type Store } from './open-store.ts';
 export { processedIdKey, processedIdWrite } from './processed-ids.ts';

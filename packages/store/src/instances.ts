@@ -1,5 +1,6 @@
 // Agent instances as the operator registered them. Written by the binder, read by the router at each turn.
 import { type ClientSession, type Connection, Schema } from 'mongoose';
+import { groupedFind } from './grouped.ts';
 import { isDuplicateKey, storing } from './store-errors.ts';
 
 export interface InstanceFields {
@@ -32,7 +33,14 @@ export function instances(connection: Connection) {
         throw error;
       }
     },
-    find: (id: string): Promise<Instance | null> => storing(() => model.findById(id).lean<Instance>().exec()),
+    find: groupedFind((ids) =>
+      storing(() =>
+        model
+          .find({ _id: { $in: ids } })
+          .lean<Instance[]>()
+          .exec(),
+      ),
+    ),
     /** A page in the order of ids, beginning behind `after`. */
     list: (after: string | null, limit: number): Promise<Instance[]> =>
       storing(() =>

@@ -1,5 +1,6 @@
 // Ids of events that an actor has applied and no longer remembers itself, for 7 days (WeCom replays 3).
 import { type Connection, Schema } from 'mongoose';
+import { groupedFind } from './grouped.ts';
 import { expiresInDays, type SideWrite } from './side-writes.ts';
 import { storing } from './store-errors.ts';
 
@@ -20,12 +21,17 @@ export const processedIdWrite = (key: string): SideWrite => ({
 
 export function processedIds(connection: Connection) {
   const model = connection.model('processed_ids', schema, 'processed_ids');
+  const find = groupedFind((keys) =>
+    storing(() =>
+      model
+        .find({ _id: { $in: keys } }, { _id: 1 })
+        .lean<{ _id: string }[]>()
+        .exec(),
+    ),
+  );
   return {
-    /** Which of the keys are known. @throws RetryableError `store-away` */
-    async known(keys: readonly string[]): Promise<Set<string>> {
-      const found = await storing(() => model.find({ _id: { $in: [...keys] } }, { _id: 1 }).lean());
-      return new Set(found.map((document) => String(document._id)));
-    },
+    /** @throws RetryableError `store-away` */
+    isKnown: async (key: string): Promise<boolean> => (await find(key)) !== null,
     ensureIndexes: () => model.createIndexes(),
   };
 }

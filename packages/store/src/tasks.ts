@@ -1,5 +1,6 @@
 // One task per turn that reached a bridge: what the callback's checks need, and the bridge's first answer.
-import { type Connection, Schema } from 'mongoose';
+import { type Connection, type mongo, Schema } from 'mongoose';
+import { grouped } from './grouped.ts';
 import { expiresInDays, type SideWrite } from './side-writes.ts';
 import { storing } from './store-errors.ts';
 
@@ -70,10 +71,22 @@ export const taskStartedWrite = (task: StartedTask): SideWrite => ({
   upsert: true,
 });
 
+export interface TaskClosing {
+  /** As `taskId` makes it. */
+  id: string;
+  /** What ended its turn; null: its turn had ended before. */
+  endedBy: string | null;
+  endedAt: number;
+  /** Its answer need not be announced any more. */
+  isAnswerTaken: boolean;
+}
+
 export type StoredAnswer = 'accepted' | 'duplicate' | 'late' | 'unknown';
 
 export function tasks(connection: Connection) {
   const model = connection.model<Task>('tasks', schema as never, 'tasks');
+  // The driver's collection where it is hot: mongoose would cast every update.
+  const collection = model.collection as unknown as mongo.Collection<Task>;
   return {
     find: (id: string): Promise<Task | null> => storing(() => model.findById(id).lean<Task>().exec()),
 
@@ -84,13 +97,11 @@ export function tasks(connection: Connection) {
      */
     async storeAnswer(id: string, answer: Answer, now: number): Promise<StoredAnswer> {
       return storing(async () => {
-        const before = await model
-          .findOneAndUpdate(
-            { _id: id, answeredAt: { $exists: false } },
-            { $set: { answer, answeredAt: now, answerPendingSince: now } },
-            { projection: { endedAt: 1 } },
-          )
-          .lean<Task>();
+        const before = await collection.findOneAndUpdate(
+          { _id: id, answeredAt: { $exists: false } },
+          { $set: { answer, answeredAt: now, answerPendingSince: now } },
+          { projection: { endedAt: 1 } },
+        );
         if (before) return before.endedAt === undefined ? 'accepted' : 'late';
         const repeated = await model.updateOne({ _id: id }, { $inc: { extraAnswers: 1 } });
         return repeated.matchedCount === 1 ? 'duplicate' : 'unknown';
@@ -99,21 +110,23 @@ export function tasks(connection: Connection) {
 
     /**
      * Notes on a task what its conversation has decided.
-     * @param closing `endedBy`: its turn has ended; `isAnswerTaken`: its answer need not be announced any more
      * @throws RetryableError `store-away`
      */
-    close: (id: string, closing: { endedBy: string | null; endedAt: number; isAnswerTaken: boolean }) =>
-      storing(() =>
-        model.updateOne(
-          { _id: id },
-          {
+    close: grouped(async (closings: TaskClosing[]) => {
+      const operations = closings.map(({ id, endedBy, endedAt, isAnswerTaken }) => ({
+        updateOne: {
+          filter: { _id: id },
+          update: {
             $set: {
-              ...(closing.endedBy === null ? {} : { endedBy: closing.endedBy, endedAt: closing.endedAt }),
-              ...(closing.isAnswerTaken ? { answerPendingSince: null } : {}),
+              ...(endedBy === null ? {} : { endedBy, endedAt }),
+              ...(isAnswerTaken ? { answerPendingSince: null } : {}),
             },
           },
-        ),
-      ),
+        },
+      }));
+      await storing(() => collection.bulkWrite(operations, { ordered: true }));
+      return [] as undefined[];
+    }),
 
     /** Answers that no turn has taken since `before` (epoch ms), oldest first. */
     async untaken(before: number, limit: number): Promise<Pick<Task, 'userKey' | 'msgId'>[]> {

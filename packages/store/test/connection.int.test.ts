@@ -70,7 +70,7 @@ test('while the database is away every operation says so, and all is well when i
   proxy.cut();
   const attempts = await Promise.allSettled([
     save(),
-    actors.load(['u']),
+    actors.load('u'),
     store.applySideWrites([{ collection: 'tasks', filter: { _id: 't' }, update: { $set: { a: 1 } }, upsert: true }]),
     store.tasks.storeAnswer('t', { ok: true, content: '', isTimeout: false }, 1),
     store.transaction((session) => store.bindings.removeByInstance('i', session)),

@@ -41,7 +41,7 @@ test('the first answer of a task is accepted, all others are duplicates, whoever
 test('the first answer after the end of its turn is late, the next a duplicate; without a task it is unknown', async () => {
   await startTask('m2');
   const id = taskId('wk1:u', 'm2');
-  await store.tasks.close(id, { endedBy: 'timeout', endedAt: 50, isAnswerTaken: false });
+  await store.tasks.close({ id, endedBy: 'timeout', endedAt: 50, isAnswerTaken: false });
   expect(await store.tasks.storeAnswer(id, answer('late'), 100)).toBe('late');
   expect(await store.tasks.storeAnswer(id, answer('later'), 101)).toBe('duplicate');
   expect(await store.tasks.storeAnswer(taskId('wk1:u', 'none'), answer('?'), 100)).toBe('unknown');
@@ -58,7 +58,7 @@ test('answers that no turn takes are listed until they are taken, and put off in
   await store.tasks.postpone([id], 5_000);
   expect(await untaken(1_001)).not.toContain('m3');
   expect(await untaken(5_001)).toContain('m3');
-  await store.tasks.close(id, { endedBy: null, endedAt: 0, isAnswerTaken: true });
+  await store.tasks.close({ id, endedBy: null, endedAt: 0, isAnswerTaken: true });
   expect(await untaken(5_001)).not.toContain('m3');
 });
 

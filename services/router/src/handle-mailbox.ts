@@ -116,8 +116,9 @@ export function conversationEdges(deps: {
       const { id: messageId, msgId } = effect;
       if (effect.kind === 'close-task') {
         const { endedBy, endedAt, isAnswerTaken } = effect;
-        await store.tasks.close(taskId(userKey, msgId), { endedBy, endedAt, isAnswerTaken });
-        recentAnswers.forget(taskId(userKey, msgId));
+        const id = taskId(userKey, msgId);
+        await store.tasks.close({ id, endedBy, endedAt, isAnswerTaken });
+        recentAnswers.forget(id);
       } else if (effect.kind === 'text') {
         const stored = effect.content ?? (await findAnswer(taskId(userKey, msgId)))?.content;
         if (stored === undefined) throw new Error(`task ${msgId} has no answer`);
