@@ -112,7 +112,7 @@ function startStream() {
       await eventually(
         'every list is complete',
         async () => {
-          const found = await rig.states.load(users);
+          const found = await rig.statesOf(users);
           const short = users.filter((user) => {
             const document = found.get(user);
             return (
@@ -127,7 +127,7 @@ function startStream() {
         },
         { withinMs: 60_000, everyMs: 100 },
       );
-      const found = await rig.states.load(users);
+      const found = await rig.statesOf(users);
       for (const user of users) {
         const { numbers, called } = found.get(user)?.state ?? { numbers: [], called: [] };
         expect([user, numbers]).toEqual([user, oneTo(sent)]);

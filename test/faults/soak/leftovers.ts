@@ -24,12 +24,14 @@ export async function findLeftovers(machine: Machine, users: readonly string[]):
   });
   try {
     const keys = users.map((user) => `${machine.wecom.openKfId}:${user}`);
-    for (const { _id, state, effects } of (await store.actors<Conversation>('conversations').load(keys)).values()) {
+    const documentsOf = async <S>(name: 'conversations' | 'ledgers') =>
+      (await Promise.all(keys.map(store.actors<S>(name).load))).filter((document) => document !== null);
+    for (const { _id, state, effects } of await documentsOf<Conversation>('conversations')) {
       if (state.turn) stuck(_id, state.turn.msgId, 'a turn has not ended');
       for (const entry of state.entries) stuck(_id, entry.item?.msgId ?? entry.msgId ?? '', 'waits in the line');
       for (const { id } of effects) stuck(_id, id, 'an effect of the router has not run');
     }
-    for (const { _id, state, effects } of (await store.actors<Ledger>('ledgers').load(keys)).values()) {
+    for (const { _id, state, effects } of await documentsOf<Ledger>('ledgers')) {
       for (const { textId } of state.queue) stuck(_id, textId, 'a text has not been sent');
       for (const { id } of effects) stuck(_id, id, 'an effect of the sender has not run');
     }
