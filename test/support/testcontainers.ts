@@ -1,32 +1,26 @@
 // npm test ─▶ RabbitMQ and MongoDB in Docker: starts both, prints their addresses as one line of JSON, and removes them
 // when its stdin closes, however the test run ended. Run by deploy/start/testcontainers.mjs.
 import { MongoDBContainer } from '@testcontainers/mongodb';
-import { RabbitMQContainer } from '@testcontainers/rabbitmq';
+import { rabbitmqContainer, rabbitmqUrls } from './rabbitmq-container.ts';
 
 const [rabbitmqImage = '', mongodbImage = '', label = ''] = process.argv.slice(2);
 const labels = { [label]: 'true' }; // by which the run removes what a kill leaves
-const PLUGINS = '[rabbitmq_management,rabbitmq_prometheus,rabbitmq_consistent_hash_exchange].\n';
-const MANAGEMENT_PORT = 15_672;
 const START_MS = 150_000;
 
 const closed = new Promise<void>((resolve) => {
   process.stdin.once('end', resolve).once('error', resolve).resume();
 });
 
-const rabbitmqStarting = new RabbitMQContainer(rabbitmqImage)
-  .withCopyContentToContainer([{ content: PLUGINS, target: '/etc/rabbitmq/enabled_plugins' }])
-  .withLabels(labels)
-  .withStartupTimeout(START_MS)
-  .start();
+const rabbitmqStarting = rabbitmqContainer(rabbitmqImage, labels).start();
 const mongodbStarting = new MongoDBContainer(mongodbImage).withLabels(labels).withStartupTimeout(START_MS).start();
 const started = await Promise.allSettled([rabbitmqStarting, mongodbStarting]);
 
 try {
   const [rabbitmq, mongodb] = await Promise.all([rabbitmqStarting, mongodbStarting]);
-  const management = `${rabbitmq.getHost()}:${rabbitmq.getMappedPort(MANAGEMENT_PORT)}`;
+  const { amqpUrl, managementUrl } = rabbitmqUrls(rabbitmq);
   const urls = {
-    rabbitmqUrl: rabbitmq.getAmqpUrl().replace('://', '://guest:guest@'),
-    managementUrl: `http://guest:guest@${management}`,
+    rabbitmqUrl: amqpUrl,
+    managementUrl,
     mongodbUri: `${mongodb.getConnectionString()}/wecom-agent-router?directConnection=true`,
   };
   process.stdout.write(`${JSON.stringify(urls)}\n`);
