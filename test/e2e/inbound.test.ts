@@ -62,6 +62,7 @@ describe('an item', () => {
       customerItem({ msgid: 'empty-user', external_userid: '' }),
       customerItem({ msgid: 'odd-user', external_userid: { $ne: null } }),
       customerItem({ msgid: 'odd-origin', external_userid: user, origin: 17 }),
+      customerItem({ msgid: 'elsewhere', external_userid: user, open_kfid: 'wk-other' }),
       customerItem({ msgid: 'event-0', origin: 4, event: deep }),
       { raw: {} },
       { raw: 'text' as never },
@@ -71,9 +72,10 @@ describe('an item', () => {
     expect(await itemsCounted('malformed', 'no msgid')).toBe(4);
     expect(await itemsCounted('malformed', 'customer item without external_userid')).toBe(3);
     expect(await itemsCounted('malformed', 'unknown origin')).toBe(1);
+    expect(await itemsCounted('malformed', 'of another account')).toBe(1);
     expect(await itemsCounted('malformed', 'not an object')).toBe(1);
     const logged = pipeline.services.ingest.logs().filter((line) => line.includes('"kind":"malformed"'));
-    expect(logged).toHaveLength(9);
+    expect(logged).toHaveLength(10);
     expect(pipeline.services.ingest.isRunning()).toBe(true);
   });
 
@@ -81,7 +83,7 @@ describe('an item', () => {
     const user = 'wm-odd';
     await users.bind(user);
     const now = String(Math.floor(Date.now() / 1000));
-    const oddities = [{ send_time: undefined }, { send_time: 'noon' }, { send_time: now }, { open_kfid: 'wk-other' }];
+    const oddities = [{ send_time: undefined }, { send_time: 'noon' }, { send_time: now }];
     for (const [index, fields] of oddities.entries()) {
       const text = { content: `怪 ${index}` };
       pipeline.wecom.control.sendMessage(
