@@ -8,6 +8,7 @@ import { startInfrastructure } from './infrastructure.mjs';
 import { installDependencies } from './install-dependencies.mjs';
 import { local } from './paths.mjs';
 import * as progress from './progress.mjs';
+import { recordServers } from './running-servers.mjs';
 import { runSession } from './session.mjs';
 import { applyTopology, checkSettings, playDemo, startTypeScript } from './start-services.mjs';
 import { reachableHost, readStartMode, serviceEnvironment } from './start-settings.mjs';
@@ -46,6 +47,7 @@ await runSession(
       ? besideReal(infrastructure, mode.isOnce)
       : infrastructure;
     const servers = { RABBITMQ_URL: rabbitmqUrl, RABBITMQ_MANAGEMENT_URL: managementUrl, MONGODB_URI: mongodbUri };
+    session.onStop(recordServers(servers));
     const env = { ...settings, ...servers };
     if (mode.isDemo) {
       const remove = await openDemoSpace(session, env, mode.isOnce);

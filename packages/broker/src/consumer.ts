@@ -127,7 +127,8 @@ async function closed(channel: Channel): Promise<void> {
 
 function toDelivery(message: ConsumeMessage, channel: Channel, isCurrent: () => boolean): Delivery {
   const { properties, fields } = message;
-  const count = properties.headers?.['x-delivery-count'];
+  const headers: Record<string, unknown> = properties.headers ?? {};
+  const count = headers['x-delivery-count'];
   return {
     type: String(properties.type ?? ''),
     messageId: String(properties.messageId ?? ''),
@@ -135,6 +136,7 @@ function toDelivery(message: ConsumeMessage, channel: Channel, isCurrent: () => 
     exchange: fields.exchange,
     routingKey: fields.routingKey,
     content: message.content,
+    headers,
     deliveryCount: typeof count === 'number' ? count : 0,
     ack() {
       if (isCurrent()) channel.ack(message);

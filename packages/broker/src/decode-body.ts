@@ -14,8 +14,9 @@ export function decodeBody<T extends string, S extends z.ZodType>(
   let json: unknown;
   try {
     json = JSON.parse(content.toString('utf8'));
-  } catch (cause) {
-    throw new InvalidMessageError('message-unreadable', `${kind.type} is not JSON`, { cause });
+  } catch {
+    // The parser's own words would quote the message.
+    throw new InvalidMessageError('message-unreadable', `${kind.type} is not JSON`);
   }
   const checked = checkShape(kind.schema, json);
   if (checked.faults)

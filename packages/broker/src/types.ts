@@ -9,6 +9,7 @@ export interface Delivery {
   exchange: string;
   routingKey: string;
   content: Buffer;
+  headers: Record<string, unknown>;
   /** How often the broker has delivered it before (0 the first time). */
   deliveryCount: number;
   /** Settles the delivery; does nothing if its channel is gone (the broker then delivers it again). */

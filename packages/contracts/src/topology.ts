@@ -15,8 +15,11 @@ export const BINDER_QUEUE = 'binder.matches';
 /** Declared last by the topology step: a service that sees it knows that everything else is there. */
 export const TOPOLOGY_MARKER = 'topology.v1';
 
-/** Services whose queues the broker may dead-letter from; each has a queue `<service>.dead`. */
+/** Services whose queues the broker may dead-letter from. */
 export const deadLetterServices = ['binder', 'router', 'sender'] as const;
+
+/** Where the broker puts what it gives up; drained into MongoDB. */
+export const deadQueue = (service: (typeof deadLetterServices)[number]) => `${service}.dead`;
 
 export type MailboxService = 'router' | 'sender';
 
@@ -80,15 +83,15 @@ export function describeTopology(partitions: number): Topology {
       { name: exchanges.senderMailboxes, type: 'x-consistent-hash' },
     ],
     queues: [
-      ...deadLetterServices.map((service) => ({ name: `${service}.dead`, arguments: { 'x-queue-type': 'quorum' } })),
+      ...deadLetterServices.map((service) => ({ name: deadQueue(service), arguments: { 'x-queue-type': 'quorum' } })),
       { name: BINDER_QUEUE, arguments: singleActive },
       ...mailboxes.map(({ queue }) => ({ name: queue, arguments: singleActive })),
     ],
     queueBindings: [
       ...deadLetterServices.map((service) => ({
         exchange: exchanges.deadLetters,
-        queue: `${service}.dead`,
-        routingKey: `${service}.dead`,
+        queue: deadQueue(service),
+        routingKey: deadQueue(service),
       })),
       { exchange: exchanges.binder, queue: BINDER_QUEUE, routingKey: BINDER_QUEUE },
       ...mailboxes.map(({ exchange, queue }) => ({ exchange, queue, routingKey: RING_WEIGHT })),

@@ -20,6 +20,9 @@ export interface Input<Ev> {
 /** `retry`: at once; `parked`: it stands in the dead letters; `put-off`: it is a wake, tried again much later. */
 export type Verdict = 'retry' | 'parked' | 'put-off';
 
+/** A wake on which we fail is never given up, only put off. */
+export const THROWING_WAKE_PAUSE_MS = 600_000;
+
 /** For tests that stop or kill the process between two steps; named after the step just done. */
 export type FaultPoint = (step: 'sides-saved' | 'saved' | 'effect-run' | 'removed' | 'acked') => Promise<void> | void;
 

@@ -1,7 +1,7 @@
 // One user's actor: events in, one after another; load, reduce, save, effects, ack.
 import { describeError } from '@pipeline/runtime';
 import type { ActorDocument, SaveOutcome, StoredEffect } from '@pipeline/store';
-import type { Actor, ActorDeps, Input } from './actor-types.ts';
+import { type Actor, type ActorDeps, type Input, THROWING_WAKE_PAUSE_MS } from './actor-types.ts';
 import { createAlarm, earliest } from './alarm.ts';
 import type { ActorEvent, OpenCall } from './behaviour.ts';
 import { createEffectRunner } from './effect-runner.ts';
@@ -15,8 +15,6 @@ import { createBatchReducer, type Draft } from './reduce-batch.ts';
 const GUARD_MS = 2_000;
 /** A wake that changed nothing isn't repeated sooner. */
 const IDLE_WAKE_PAUSE_MS = 1_000;
-/** A wake that throws is never given up, only put off. */
-const THROWING_WAKE_PAUSE_MS = 600_000;
 
 interface Applied<Ev> {
   input: Input<Ev>;
@@ -131,6 +129,10 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
 
   const loadDocument = async (): Promise<ActorDocument<S>> => {
     const document = await kept.load();
+    const due = behaviour.dueAt(document.state);
+    // A wake may have killed the last owner: events get through first, and one that was put off stays so.
+    noWakeBefore = deps.now() + IDLE_WAKE_PAUSE_MS;
+    if (due !== null && document.wakeAt !== null && document.wakeAt > due) wakesPausedUntil = document.wakeAt;
     effects.loaded(document.effects.length);
     // Effects of earlier inputs are in this document or were removed by whoever saved it.
     unacked = unacked.map(({ input }) => ({ input, ackAt: effects.appended() }));

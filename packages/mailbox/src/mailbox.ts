@@ -1,15 +1,15 @@
 // The mailbox of a service: deliveries of its partitions go to their users' actors.
-import { createHash } from 'node:crypto';
-import type { Broker, Delivery } from '@pipeline/broker';
+import { type Broker, type Delivery, deadLetterOf } from '@pipeline/broker';
 import type { MailboxService } from '@pipeline/contracts';
 import { describeError, errorCode, errorFields, type Logger, type Metrics, type Repetition } from '@pipeline/runtime';
 import type { Store, StoredEffect } from '@pipeline/store';
 import { createActor } from './actor.ts';
-import type { FaultPoint, Input, Verdict } from './actor-types.ts';
+import { type FaultPoint, type Input, THROWING_WAKE_PAUSE_MS, type Verdict } from './actor-types.ts';
 import { createActorsInMemory, waitUntil } from './actors-in-memory.ts';
 import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
 import { createGroupCommit } from './group-commit.ts';
-import { type FailedEvent, retryOrPark } from './poison.ts';
+import { createLoneRuns } from './lone-runs.ts';
+import { clearLoneRuns, type FailedEvent, judgeSuspect, retryOrPark } from './poison.ts';
 import { createSubscriptions, type PartitionsHeld } from './subscriptions.ts';
 import { startWakeSweep } from './wake-sweep.ts';
 
@@ -58,7 +58,9 @@ export function createMailbox<
   const { service, broker, store, behaviour, edges, logger, metrics, faultPoint } = options;
   const collection = store.actors<S>(service === 'router' ? 'conversations' : 'ledgers');
   const groupCommit = createGroupCommit(collection, store.applySideWrites, () => faultPoint?.('sides-saved'));
-  const deliveries = new WeakMap<Input<Ev>['settle'], Delivery>();
+  /** What an input's `settle` acks, and what has become of it. */
+  const deliveries = new WeakMap<Input<Ev>['settle'], { delivery: Delivery; outcome: string }>();
+  const poison = { service, store, logger };
   const openCalls = new Set<string>();
   const forwarding = new Set<Promise<void>>();
   let sweep: Repetition | null = null;
@@ -91,7 +93,7 @@ export function createMailbox<
       },
     });
 
-  const onDelivery = (partition: number, delivery: Delivery) => {
+  const handle = (partition: number, delivery: Delivery) => {
     const startedAt = performance.now();
     let event: Ev;
     try {
@@ -100,10 +102,12 @@ export function createMailbox<
       void parkUnreadable(delivery, error);
       return;
     }
+    const known = { delivery, outcome: 'done' };
     const settle = () => {
+      const { outcome } = known;
       delivery.ack();
       const seconds = (performance.now() - startedAt) / 1000;
-      handled.inc({ type: event.type, outcome: 'done' });
+      handled.inc({ type: event.type, outcome });
       durations.observe({ type: event.type }, seconds);
       logger.info(
         {
@@ -112,47 +116,66 @@ export function createMailbox<
           messageId: event.id,
           correlationId: delivery.correlationId,
           deliveryCount: delivery.deliveryCount,
+          outcome,
           durationMs: Math.round(seconds * 100_000) / 100,
         },
         'event.handled',
       );
+      loneRuns.settled(delivery);
     };
-    deliveries.set(settle, delivery);
+    deliveries.set(settle, known);
     actors.getOrCreate(delivery.routingKey, partition).push({ event, settle });
   };
 
   const parkUnreadable = async (delivery: Delivery, error: unknown) => {
-    const { type, correlationId, routingKey, exchange, content } = delivery;
-    // Without an id of its own, one that tells it from others and is the same when it comes again.
-    const messageId = delivery.messageId || createHash('sha256').update(content).digest('hex');
-    const origin = { type, messageId, correlationId, userKey: routingKey, exchange };
-    const body = content.toString('utf8');
+    const letter = deadLetterOf(delivery, { reason: describeError(error), code: errorCode(error), attempts: 1 });
     try {
-      await store.deadLetters.keep({
-        service,
-        reason: describeError(error),
-        code: errorCode(error),
-        attempts: 1,
-        origin,
-        body,
-      });
+      await store.deadLetters.keep({ service, ...letter });
       handled.inc({ type: 'unreadable', outcome: 'parked' });
-      logger.error({ ...origin, ...errorFields(error) }, 'event.parked');
+      logger.error({ ...letter.origin, ...errorFields(error) }, 'event.parked');
       delivery.ack();
+      loneRuns.settled(delivery);
     } catch (cause) {
       subscriptions.storeAway(cause);
     }
   };
 
-  const failed = async (userKey: string, input: Input<Ev>, error: unknown): Promise<Verdict> => {
-    const { event } = input;
-    const delivery = deliveries.get(input.settle) ?? null;
-    const isWake = event.type === behaviour.wake().type;
-    const failedEvent: FailedEvent = { type: event.type, id: event.id, userKey, delivery, body: event, isWake };
-    const parked = () => edges.parked(userKey, event);
-    const verdict = await retryOrPark({ service, store, logger }, failedEvent, error, parked);
-    if (verdict !== 'retry') handled.inc({ type: event.type, outcome: verdict });
+  const asFailed = (userKey: string, event: Ev, delivery: Delivery | null): FailedEvent => {
+    const { type, id, ...body } = event;
+    return { type, id, userKey, delivery, body, isWake: type === behaviour.wake().type };
+  };
+
+  const failed = async (userKey: string, { event, settle }: Input<Ev>, error: unknown): Promise<Verdict> => {
+    const known = deliveries.get(settle);
+    const failedEvent = asFailed(userKey, event, known?.delivery ?? null);
+    const verdict = await retryOrPark(poison, failedEvent, error, () => edges.parked(userKey, event));
+    if (verdict === 'retry') return verdict;
+    if (known) known.outcome = verdict;
+    else handled.inc({ type: event.type, outcome: verdict });
     return verdict;
+  };
+
+  const judge = async (delivery: Delivery): Promise<(() => void) | null> => {
+    const { routingKey: userKey } = delivery;
+    let event: Ev;
+    try {
+      event = edges.decode(delivery);
+    } catch {
+      return () => {}; // parked in the ordinary way
+    }
+    const suspect = asFailed(userKey, event, delivery);
+    try {
+      const verdict = await judgeSuspect(poison, suspect, () => edges.parked(userKey, event));
+      if (verdict === 'retry') return () => clearLoneRuns(poison, suspect);
+      // Still counted: there may be more wakes of this user on their way.
+      if (verdict === 'put-off') await collection.putOff(userKey, store.now() + THROWING_WAKE_PAUSE_MS);
+      else clearLoneRuns(poison, suspect);
+      handled.inc({ type: event.type, outcome: verdict });
+      delivery.ack();
+    } catch (cause) {
+      subscriptions.storeAway(cause);
+    }
+    return null;
   };
 
   const outcome = (userKey: string, callKey: string, event: Ev) => {
@@ -174,11 +197,15 @@ export function createMailbox<
   };
 
   const actors = createActorsInMemory({ create: createUserActor, now: store.now, maxActors: options.maxActors });
+  const loneRuns = createLoneRuns({ handle, judge });
   const subscriptions = createSubscriptions({
     ...options,
-    onDelivery,
+    onDelivery: loneRuns.admit,
     drain: actors.drainPartition,
-    forget: actors.dropPartition,
+    forget(partition) {
+      actors.dropPartition(partition);
+      loneRuns.drop(partition);
+    },
   });
 
   return {

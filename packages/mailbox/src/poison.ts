@@ -1,6 +1,14 @@
-// Events on which our own code throws: tried a few times, then parked, so that they don't hold their user for ever.
-import type { Delivery } from '@pipeline/broker';
-import { backoffMs, describeError, errorCode, errorFields, type Logger, sleep } from '@pipeline/runtime';
+// Events on which our own code throws, or dies: tried a few times, then parked, so that they don't hold their user for ever.
+import { type Delivery, deadLetterOf } from '@pipeline/broker';
+import {
+  backoffMs,
+  describeError,
+  errorCode,
+  errorFields,
+  type Logger,
+  PermanentError,
+  sleep,
+} from '@pipeline/runtime';
 import type { Store } from '@pipeline/store';
 import type { Verdict } from './actor-types.ts';
 
@@ -14,10 +22,21 @@ export interface FailedEvent {
   userKey: string;
   /** As it came from the broker; null for events born in this process. */
   delivery: Delivery | null;
-  body: unknown;
+  /** What its body would be on the broker. */
+  body: object;
   /** "Look at your clock" is never given up: its user would be stuck for ever. */
   isWake: boolean;
 }
+
+export interface PoisonDeps {
+  service: string;
+  store: Pick<Store, 'poisonCounts' | 'deadLetters'>;
+  logger: Logger;
+}
+
+/** By user too: events born in this process have ids of their own only within their user. Each wake has another id. */
+const poisonId = ({ userKey, id, isWake }: Pick<FailedEvent, 'userKey' | 'id' | 'isWake'>) =>
+  `${userKey}:${isWake ? 'wake' : id}`;
 
 /**
  * Counts a failure in MongoDB and waits a little.
@@ -25,50 +44,82 @@ export interface FailedEvent {
  * @throws RetryableError `store-away`
  */
 export async function retryOrPark(
-  deps: { service: string; store: Pick<Store, 'poisonCounts' | 'deadLetters'>; logger: Logger },
+  deps: PoisonDeps,
   event: FailedEvent,
   error: unknown,
   parked: () => Promise<void>,
 ): Promise<Verdict> {
   const { service, store, logger } = deps;
-  // By user too: events born in this process have ids of their own only within their user. Each wake has another id.
-  const countId = `${event.userKey}:${event.isWake ? 'wake' : event.id}`;
-  const attempts = await store.poisonCounts.raise(service, countId);
+  const attempts = await store.poisonCounts.raise(service, poisonId(event));
   const facts = { userKey: event.userKey, messageId: event.id, type: event.type, attempts, ...errorFields(error) };
-  const pause = () => sleep(backoffMs(attempts - 1, RETRY_FIRST_MS, RETRY_MAX_MS));
   if (attempts < MAX_ATTEMPTS) {
     logger.error(facts, 'event.threw');
-    await pause();
+    await pause(attempts);
     return 'retry';
   }
   if (event.isWake) {
-    await store.poisonCounts.clear(service, countId);
+    await store.poisonCounts.clear(service, poisonId(event));
     logger.error(facts, 'wake.put-off');
     return 'put-off';
   }
-  await store.deadLetters.keep({
-    service,
-    reason: describeError(error),
-    code: errorCode(error),
-    attempts,
-    origin: {
-      type: event.type,
-      messageId: event.id,
-      correlationId: event.delivery?.correlationId ?? event.id,
-      userKey: event.userKey,
-      exchange: event.delivery?.exchange ?? null,
-    },
-    body: event.body,
-  });
+  if (!(await park(deps, event, { error, attempts }, parked))) {
+    await pause(attempts);
+    return 'retry';
+  }
+  await store.poisonCounts.clear(service, poisonId(event));
+  return 'parked';
+}
+
+/**
+ * For an event that may have killed processes: counts the run that is to follow, or gives the event up unseen.
+ * @returns `retry`: run it, alone
+ * @throws RetryableError `store-away`
+ */
+export async function judgeSuspect(
+  deps: PoisonDeps,
+  event: FailedEvent,
+  parked: () => Promise<void>,
+): Promise<Verdict> {
+  const attempts = await deps.store.poisonCounts.raise(deps.service, `alone:${poisonId(event)}`);
+  if (attempts < MAX_ATTEMPTS) return 'retry';
+  if (event.isWake) {
+    deps.logger.error({ userKey: event.userKey, attempts, errorCode: DEADLY.code }, 'wake.put-off');
+    return 'put-off';
+  }
+  while (!(await park(deps, event, { error: DEADLY, attempts }, parked))) await pause(attempts);
+  return 'parked';
+}
+
+/** A lone run has ended, and the process lives. */
+export function clearLoneRuns({ service, store, logger }: PoisonDeps, event: FailedEvent): void {
+  const cleared = store.poisonCounts.clear(service, `alone:${poisonId(event)}`);
+  cleared.catch((error) => logger.warn({ messageId: event.id, ...errorFields(error) }, 'poison.not-cleared'));
+}
+
+const DEADLY = new PermanentError('event-deadly', 'the process died whenever it handled this event');
+
+/** @returns false if those who wait for the event couldn't be told: nobody may wait for what nobody will handle */
+async function park(
+  { service, store, logger }: PoisonDeps,
+  { type, id, userKey, delivery, body }: FailedEvent,
+  { error, attempts }: { error: unknown; attempts: number },
+  parked: () => Promise<void>,
+): Promise<boolean> {
+  const facts = { userKey, messageId: id, type, attempts };
+  const content = Buffer.from(JSON.stringify(body));
+  const born = { type, messageId: id, correlationId: id, exchange: '', routingKey: userKey, content };
+  const why = { reason: describeError(error), code: errorCode(error), attempts };
+  const letter = deadLetterOf(delivery ?? born, why);
+  await store.deadLetters.keep({ service, ...letter, origin: { ...letter.origin, userKey } });
   try {
     await parked();
   } catch (cause) {
-    // The broker is away or refuses: nobody may be left waiting for an event that nobody will handle.
+    // The broker is away or refuses.
     logger.warn({ ...facts, ...errorFields(cause) }, 'event.parking-failed');
-    await pause();
-    return 'retry';
+    return false;
   }
-  await store.poisonCounts.clear(service, countId);
-  logger.error(facts, 'event.parked');
-  return 'parked';
+  logger.error({ ...facts, ...errorFields(error) }, 'event.parked');
+  return true;
 }
+
+const pause = (attempts: number) => sleep(backoffMs(attempts - 1, RETRY_FIRST_MS, RETRY_MAX_MS));

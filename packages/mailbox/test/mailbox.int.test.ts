@@ -129,7 +129,7 @@ test('effects that are refused hold no delivery, and pass in order once they are
 }, 120_000);
 
 test('an event that throws, or that the database refuses, is parked alone after 5 attempts', async () => {
-  await start();
+  const replica = await start();
   const [poison, unsavable] = ['wk1:poison', 'wk1:unsavable'];
   await Promise.all([
     ...oneTo(3).map((n) => rig.send(poison, n === 2 ? { n, fault: 'throws' } : { n })),
@@ -146,6 +146,9 @@ test('an event that throws, or that the database refuses, is parked alone after 
     [5, poison, `${poison}:2`],
     [5, unsavable, `${unsavable}:2`],
   ]);
+  const handled = (outcome: string) => replica.metric('mailbox_events_total', { type: 'toy.number', outcome });
+  await eventually('all are settled', async () => (await handled('done')) + (await handled('parked')) === 26);
+  expect(await handled('parked')).toBe(2);
 }, 120_000);
 
 test('a wake on which the reducer throws is not parked, and is put off instead of spinning', async () => {

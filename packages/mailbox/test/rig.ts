@@ -21,7 +21,7 @@ export interface Replica {
   store: Store;
   broker: Broker;
   /** A metric's value, as Prometheus would scrape it. */
-  metric(name: string): Promise<number>;
+  metric(name: string, labels?: Record<string, string>): Promise<number>;
   /** Drains and closes everything. */
   stop(): Promise<void>;
 }
@@ -113,9 +113,11 @@ export async function openRig(partitions = 2, { isRecording = true } = {}): Prom
         mailbox,
         store: ownStore,
         broker: ownBroker,
-        async metric(name) {
+        async metric(name, wanted = {}) {
           const found = await metrics.registry.getSingleMetric(name)?.get();
-          return (found?.values ?? []).reduce((sum, { value }) => sum + value, 0);
+          return (found?.values ?? [])
+            .filter(({ labels }) => Object.entries(wanted).every(([label, value]) => labels[label] === value))
+            .reduce((sum, { value }) => sum + value, 0);
         },
         async stop() {
           if (!replicas.delete(replica)) return;

@@ -15,7 +15,7 @@ export interface ToyNumber {
   /** Sets a due time; once it has passed, `due:<n>` is passed on. */
   dueInMs?: number;
   /** How this event misbehaves. */
-  fault?: 'throws' | 'unsavable' | 'throws-on-wake';
+  fault?: 'throws' | 'unsavable' | 'throws-on-wake' | 'kills' | 'kills-on-wake';
 }
 
 export interface ToyState {
@@ -25,6 +25,7 @@ export interface ToyState {
   waiting: { n: number; ms: number }[];
   due: { n: number; at: number }[];
   throwsOnWake?: boolean;
+  killsOnWake?: boolean;
   unsavable?: unknown;
 }
 export type ToyEvent =
@@ -56,10 +57,12 @@ function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number):
   const unchanged: Decided = { state, effects: [], sides: [] };
   switch (event.type) {
     case 'toy.number': {
+      if (event.fault === 'kills') process.kill(process.pid, 'SIGKILL');
       if (event.fault === 'throws') throw new Error(`number ${event.n} can't be handled`);
       const { n, callMs, dueInMs } = event;
       let next: ToyState = { ...state, numbers: [...state.numbers, n] };
       if (event.fault === 'throws-on-wake') next.throwsOnWake = true;
+      if (event.fault === 'kills-on-wake') next.killsOnWake = true;
       // More than a document may hold: the database refuses this save and no other.
       if (event.fault === 'unsavable') next.unsavable = 'x'.repeat(17_000_000);
       if (callMs !== undefined) next = openNext({ ...next, waiting: [...next.waiting, { n, ms: callMs }] }, now);
@@ -69,6 +72,7 @@ function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number):
     case 'wake': {
       const passed = state.due.filter(({ at }) => at <= now);
       if (passed.length === 0) return unchanged;
+      if (state.killsOnWake) process.kill(process.pid, 'SIGKILL');
       if (state.throwsOnWake) throw new Error('this wake always throws');
       const due = state.due.filter(({ at }) => at > now);
       return { state: { ...state, due }, effects: passed.map(({ n }) => effect(`due:${n}`)), sides: [] };

@@ -1,6 +1,7 @@
 export * from './bridge-address.ts';
 export * from './check-shape.ts';
 export * from './errors.ts';
+export * from './hang-watchdog.ts';
 export * from './health.ts';
 export * from './http-server.ts';
 export * from './lifecycle.ts';

@@ -6,7 +6,7 @@ export interface Metrics {
   counter<L extends string = never>(name: string, help: string, labels?: readonly L[]): Counter<L>;
   gauge<L extends string = never>(name: string, help: string, labels?: readonly L[]): Gauge<L>;
   /** A gauge whose value is read when it is scraped. */
-  gaugeOf(name: string, help: string, read: () => number): void;
+  gaugeOf(name: string, help: string, read: () => number | Promise<number>): void;
   /** A histogram of seconds with buckets from 1 ms to 3 min. */
   seconds<L extends string = never>(name: string, help: string, labels?: readonly L[]): Histogram<L>;
 }
@@ -28,8 +28,8 @@ export function createMetrics(service: string): Metrics {
         name,
         help,
         registers,
-        collect() {
-          this.set(read());
+        async collect() {
+          this.set(await read());
         },
       });
     },

@@ -1,5 +1,6 @@
 // The life of a process: start, wait for a signal, stop within 10 s.
 import { ConfigError, describeError } from './errors.ts';
+import { startHangWatchdog } from './hang-watchdog.ts';
 import type { Logger } from './logger.ts';
 
 /** What a service's composition root returns. */
@@ -19,6 +20,7 @@ const STOP_DEADLINE_MS = 9_500;
  * configuration error, 1 for anything else. Only `main.ts` calls it.
  */
 export async function runService(build: () => { service: Service; logger: Logger }): Promise<void> {
+  startHangWatchdog();
   let service: Service | undefined;
   let logger: Logger | undefined;
   const fail = (error: unknown, what: string) => {

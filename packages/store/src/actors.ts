@@ -45,6 +45,8 @@ export interface ActorCollection<S> {
    * @returns the claimed users' keys
    */
   claimOverdue(now: number, graceMs: number, pauseMs: number, limit: number): Promise<string[]>;
+  /** Puts the due time off, if there is one; the state isn't touched. */
+  putOff(userKey: string, until: number): Promise<void>;
   ensureIndexes(): Promise<void>;
 }
 
@@ -118,6 +120,11 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
         );
         return overdue.filter((_, index) => claims[index]?.modifiedCount === 1).map(({ _id }) => _id as string);
       });
+    },
+
+    async putOff(userKey, until) {
+      const filter = { _id: userKey, wakeAt: { $type: 'number' } };
+      await storing(() => collection.updateOne(filter as object, { $max: { wakeAt: until } } as object));
     },
 
     ensureIndexes: () => model.createIndexes() as unknown as Promise<void>,

@@ -1,5 +1,6 @@
 // Binding codes and what became of them. Written by the binder; ingest claims a code for the item that named it.
 import { type ClientSession, type Connection, Schema } from 'mongoose';
+import { originalId } from './replay-ids.ts';
 import { isDuplicateKey, storing } from './store-errors.ts';
 
 /** How long an expired code is still recognised as such. */
@@ -96,10 +97,13 @@ export function bindingCodes(connection: Connection) {
           .exec(),
       ),
     find: (code: string): Promise<BindingCode | null> => storing(() => model.findById(code).lean<BindingCode>().exec()),
-    /** The code that this item claimed, however long ago (up to 7 days). */
+    /** The code that this item, or the one it replays, claimed; however long ago (up to 7 days). */
     findClaimed: (userKey: string, msgId: string): Promise<BindingCode | null> =>
       storing(() =>
-        model.findOne({ state: 'claimed', claimedByUser: userKey, claimedByMsgId: msgId }).lean<BindingCode>().exec(),
+        model
+          .findOne({ state: 'claimed', claimedByUser: userKey, claimedByMsgId: originalId(msgId) })
+          .lean<BindingCode>()
+          .exec(),
       ),
     /**
      * Claims a live code for one item: only the first item gets it.
@@ -113,7 +117,7 @@ export function bindingCodes(connection: Connection) {
             $set: {
               state: 'claimed',
               claimedByUser: userKey,
-              claimedByMsgId: msgId,
+              claimedByMsgId: originalId(msgId),
               forgetAt: new Date(now + CLAIMED_CODE_MEMORY_MS),
             },
           },
@@ -130,6 +134,9 @@ export function bindingCodes(connection: Connection) {
           session ? { session } : {},
         ),
       ),
+    /** Forgets that binding has failed, for another try. */
+    reopen: (code: string) =>
+      storing(() => model.updateOne({ _id: code, outcome: 'bindFailed' }, { $unset: { outcome: 1 } })),
     ensureIndexes: () => model.createIndexes(),
   };
 }

@@ -1,6 +1,5 @@
 // binder.matches, one delivery at a time: decode, handle, ack; what can't be handled is told from what can't be now.
-import { createHash } from 'node:crypto';
-import { type Broker, type Consumer, type Delivery, decodeBody } from '@pipeline/broker';
+import { type Broker, type Consumer, type Delivery, deadLetterOf, decodeBody } from '@pipeline/broker';
 import { BINDER_QUEUE, type BindingMatched, bindingMatched, userKeyOf } from '@pipeline/contracts';
 import {
   backoffMs,
@@ -10,6 +9,7 @@ import {
   InvalidMessageError,
   type Logger,
   type Metrics,
+  PermanentError,
   RetryableError,
   sleep,
   waitAtMost,
@@ -18,10 +18,11 @@ import type { Store } from '@pipeline/store';
 import type { MatchHandler } from './handle-binding-matched.ts';
 
 const MAX_FAILURES = 5;
+/** The broker also counts clean closes, so this alone proves nothing. */
+const SUSPECT_DELIVERIES = 3;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 1_000;
 const DRAIN_MS = 3_000;
-const KEPT_BODY_CHARACTERS = 10_000;
 
 export interface MatchConsumer {
   start(): void;
@@ -80,36 +81,36 @@ export function createMatchConsumer(deps: {
     try {
       match = decode(delivery);
     } catch (error) {
-      await keepDeadLetter(delivery, error, null);
+      await keepDeadLetter(delivery, error, 1, null);
       return { outcome: 'unreadable', userKey: null };
     }
     const userKey = userKeyOf(match);
+    const giveUp = async (error: unknown, attempts: number) => {
+      logger.error({ ...errorFields(error), messageId: delivery.messageId, attempts }, 'match.given-up');
+      await keepDeadLetter(delivery, error, attempts, userKey);
+      return { outcome: await matches.giveUp(match), userKey };
+    };
+    // A crash throws nothing: what may have killed processes is counted before it is run.
+    const lone = delivery.deliveryCount >= SUSPECT_DELIVERIES ? `alone:${delivery.messageId}` : null;
+    const runs = lone === null ? 0 : await store.poisonCounts.raise('binder', lone);
+    if (runs >= MAX_FAILURES)
+      return giveUp(new PermanentError('event-deadly', 'the process died whenever it handled this event'), runs);
     try {
       return { outcome: await matches.handle(match), userKey };
     } catch (error) {
       if (error instanceof RetryableError || errorCode(error) === 'publish-unroutable') throw error;
       const failed = await store.poisonCounts.raise('binder', delivery.messageId);
       if (failed < MAX_FAILURES) throw error;
-      logger.error({ ...errorFields(error), messageId: delivery.messageId }, 'match.given-up');
-      await keepDeadLetter(delivery, error, userKey);
-      return { outcome: await matches.giveUp(match), userKey };
+      return await giveUp(error, failed);
+    } finally {
+      if (lone !== null) await store.poisonCounts.clear('binder', lone);
     }
   };
 
-  const keepDeadLetter = (
-    { type, messageId, correlationId, exchange, content }: Delivery,
-    error: unknown,
-    userKey: string | null,
-  ) =>
-    store.deadLetters.keep({
-      service: 'binder',
-      reason: describeError(error),
-      code: errorCode(error),
-      attempts: 1,
-      // Without an id of its own, one that tells it from others and is the same when it comes again.
-      origin: { type, messageId: messageId || digest(content), correlationId, userKey, exchange },
-      body: content.toString('utf8').slice(0, KEPT_BODY_CHARACTERS),
-    });
+  const keepDeadLetter = (delivery: Delivery, error: unknown, attempts: number, userKey: string | null) => {
+    const letter = deadLetterOf(delivery, { reason: describeError(error), code: errorCode(error), attempts });
+    return store.deadLetters.keep({ service: 'binder', ...letter, origin: { ...letter.origin, userKey } });
+  };
 
   /** MongoDB is away: a stand-by may still reach it, so the queue is left until it answers here again. */
   const suspend = async () => {
@@ -143,8 +144,6 @@ export function createMatchConsumer(deps: {
     problem: () => (consumer?.isOpen() ? null : `not subscribed to ${BINDER_QUEUE}`),
   };
 }
-
-const digest = (content: Buffer) => createHash('sha256').update(content).digest('hex');
 
 function decode(delivery: Delivery): BindingMatched {
   if (delivery.type !== bindingMatched.type)

@@ -11,7 +11,7 @@ import {
   text,
   userKeyOf,
 } from '@pipeline/contracts';
-import type { BindingOutcome, Store } from '@pipeline/store';
+import { type BindingOutcome, replayNumber, type Store } from '@pipeline/store';
 import { render, type TextKey } from '@pipeline/texts';
 import type { BindUser } from './bind-user.ts';
 import { outcomeText } from './binding-rules.ts';
@@ -30,7 +30,7 @@ export interface MatchHandler {
 }
 
 export function createMatchHandler(deps: {
-  bindingCodes: Pick<Store['bindingCodes'], 'findClaimed' | 'settle'>;
+  bindingCodes: Pick<Store['bindingCodes'], 'findClaimed' | 'reopen' | 'settle'>;
   bindUser: BindUser;
   publisher: Publisher;
 }): MatchHandler {
@@ -76,7 +76,10 @@ export function createMatchHandler(deps: {
         await settle(match, false);
         return 'forgotten';
       }
-      if (!claimed.outcome) await bindUser(match, claimed);
+      // A replay shall bind where we could not before.
+      const isTriedAgain = claimed.outcome === 'bindFailed' && replayNumber(match.msgId) > 0;
+      if (isTriedAgain) await bindingCodes.reopen(claimed._id);
+      if (!claimed.outcome || isTriedAgain) await bindUser(match, claimed);
       return answerFromStored(match);
     },
 

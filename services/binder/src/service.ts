@@ -1,8 +1,8 @@
 // Builds the binder out of its parts and gives it a beginning and an end.
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { type Broker, createBroker } from '@pipeline/broker';
-import { BINDER_QUEUE, exchanges } from '@pipeline/contracts';
+import { type Broker, createBroker, drainDeadQueue } from '@pipeline/broker';
+import { BINDER_QUEUE, deadQueue, exchanges } from '@pipeline/contracts';
 import {
   createHealth,
   createHttpServer,
@@ -60,15 +60,26 @@ export function createBinder(config: BinderConfig, logger: Logger): Service {
     const myStore = await openStore({ uri, logger, signal });
     store = myStore;
     opened(myStore.close);
+    metrics.gaugeOf('dead_letters', 'Events given up that wait for an operator', () =>
+      myStore.deadLetters.countOpen('binder').catch(() => NaN),
+    );
     const myBroker = await createBroker({ url, name: `binder@${hostname()}`, logger, signal });
     broker = myBroker;
     opened(myBroker.close);
     const { routerMailboxes, senderMailboxes } = exchanges;
     await myBroker.awaitTopology({
       exchanges: [routerMailboxes, senderMailboxes],
-      queues: [BINDER_QUEUE],
+      queues: [BINDER_QUEUE, deadQueue('binder')],
       partitions: config.PARTITIONS,
     });
+    opened(
+      drainDeadQueue({
+        service: 'binder',
+        broker: myBroker,
+        keep: (letter) => myStore.deadLetters.keep({ service: 'binder', ...letter }),
+        logger,
+      }),
+    );
     const matches = createMatchHandler({
       bindingCodes: myStore.bindingCodes,
       bindUser: createBindUser(myStore),

@@ -1,4 +1,5 @@
 // ingest: one page of sync_msg ─▶ the mailboxes. Each user's items in order, one at a time; users side by side.
+import { createHash } from 'node:crypto';
 import {
   describeError,
   errorCode,
@@ -37,6 +38,8 @@ export type PublishPage = (page: Page) => Promise<Record<string, number>>;
 
 type Addressed = Extract<ClassifiedItem, { externalUserId: string }>;
 type Entry = { item: Addressed; raw: unknown };
+/** What an item counts as. */
+type Seen = [kind: string, type: string];
 
 export function createPublishPage(deps: {
   publishItem: PublishItem;
@@ -51,73 +54,86 @@ export function createPublishPage(deps: {
   const counted = metrics.counter('ingest_items_total', 'Items of published pages', ['kind', 'type']);
   const lag = metrics.seconds('ingest_lag_seconds', 'From send_time to the mailbox');
 
-  const keepDeadLetter = async ({ openKfId }: Page, { item, raw }: Entry, error: unknown) => {
-    logger.error({ ...errorFields(error), openKfId, messageId: item.msgId }, 'item.given-up');
+  const giveUp = async ({ openKfId }: Page, raw: unknown, error: unknown, item?: Addressed): Promise<Seen> => {
+    const { msgid } = Object(raw) as { msgid?: unknown };
+    const type = item?.kind ?? 'item';
+    const userKey = `${openKfId}:${item?.externalUserId ?? ''}`;
+    // As text: whatever stands in it, the database takes it.
+    const body = JSON.stringify(raw);
+    const messageId = typeof msgid === 'string' ? msgid : createHash('sha256').update(body).digest('hex');
+    logger.error({ ...errorFields(error), openKfId, messageId }, 'item.given-up');
     await deadLetters.keep({
       service: 'ingest',
       reason: describeError(error),
       code: errorCode(error),
       attempts: 1,
-      origin: {
-        type: item.kind,
-        messageId: item.msgId,
-        correlationId: item.msgId,
-        userKey: `${openKfId}:${item.externalUserId}`,
-        exchange: null,
-      },
-      // As text: whatever stands in it, the database takes it.
-      body: JSON.stringify(raw),
+      origin: { type, messageId, correlationId: messageId, userKey, exchange: null },
+      body,
     });
+    return ['given_up', type];
   };
 
-  /** @returns the kind that the item counts as */
-  const publishOne = async (page: Page, entry: Entry): Promise<string> => {
-    const { item } = entry;
+  /** @returns the item if it concerns a user, else what it counts as */
+  const classify = async (page: Page, raw: unknown): Promise<Entry | Seen> => {
+    const { openKfId, notBefore } = page;
+    try {
+      const item = classifyItem(parseSyncItem(raw, { openKfId, nowS: Math.floor(now() / 1000) }), notBefore);
+      if ('externalUserId' in item) return { item, raw };
+      const { msgId: messageId, kind, type } = item;
+      logger[kind === 'malformed' ? 'warn' : 'info']({ openKfId, messageId, kind, type }, 'item.recorded');
+      return [kind, type];
+    } catch (error) {
+      return giveUp(page, raw, error);
+    }
+  };
+
+  const publishOne = async (page: Page, { item, raw }: Entry): Promise<Seen> => {
     try {
       await publishItem(page.openKfId, item, page.receivedAt);
       if (item.kind === 'message') lag.observe(Math.max(0, now() / 1000 - item.sendTime));
-      return item.kind;
+      return [item.kind, item.type];
     } catch (error) {
       if (mayPass(error)) throw error;
-      await keepDeadLetter(page, entry, error);
-      return 'given_up';
+      return giveUp(page, raw, error, item);
     }
   };
 
-  const publishSuspect = async (page: Page, entry: Entry): Promise<string> => {
-    const { msgId } = entry.item;
-    const deaths = (await poisonCounts.raise('ingest', msgId)) - 1;
-    if (deaths >= MAX_DEATHS) {
-      await keepDeadLetter(page, entry, new PermanentError('item-deadly', `the process died ${deaths} times over it`));
-      return 'given_up';
-    }
-    try {
-      return await publishOne(page, entry);
-    } finally {
-      await poisonCounts.clear('ingest', msgId);
-    }
-  };
-
-  return async (page) => {
-    const seen: [kind: string, type: string][] = [];
-    const users = new Map<string, Entry[]>();
-    const polled = { openKfId: page.openKfId, nowS: Math.floor(now() / 1000) };
-    for (const raw of page.items) {
-      const item = classifyItem(parseSyncItem(raw, polled), page.notBefore);
-      if ('externalUserId' in item) {
-        const entries = users.get(item.externalUserId) ?? [];
-        users.set(item.externalUserId, entries);
-        entries.push({ item, raw });
+  /** One item after the other, each counted before it is looked at. */
+  const publishSuspects = async (page: Page): Promise<Seen[]> => {
+    const seen: Seen[] = [];
+    for (const [index, raw] of page.items.entries()) {
+      if (page.signal.aborted) break;
+      const countId = String((Object(raw) as { msgid?: unknown }).msgid ?? `item ${index}`);
+      const deaths = (await poisonCounts.raise('ingest', countId)) - 1;
+      if (deaths >= MAX_DEATHS) {
+        const error = new PermanentError('item-deadly', `the process died ${deaths} times over it`);
+        seen.push(await giveUp(page, raw, error));
         continue;
       }
-      seen.push([item.kind, item.type]);
-      const { openKfId } = page;
-      const level = item.kind === 'malformed' ? 'warn' : 'info';
-      logger[level]({ openKfId, messageId: item.msgId, kind: item.kind, type: item.type }, 'item.recorded');
+      try {
+        const entry = await classify(page, raw);
+        seen.push(Array.isArray(entry) ? entry : await publishOne(page, entry));
+      } finally {
+        await poisonCounts.clear('ingest', countId);
+      }
     }
+    return seen;
+  };
 
+  const publishSideBySide = async (page: Page): Promise<Seen[]> => {
+    const seen: Seen[] = [];
+    const users = new Map<string, Entry[]>();
+    for (const raw of page.items) {
+      const entry = await classify(page, raw);
+      if (Array.isArray(entry)) {
+        seen.push(entry);
+        continue;
+      }
+      const entries = users.get(entry.item.externalUserId) ?? [];
+      users.set(entry.item.externalUserId, entries);
+      entries.push(entry);
+    }
     let failure: { error: unknown } | undefined;
-    const publish = page.isSuspect ? publishSuspect : publishOne;
     const waiting = users.values();
     const work = async () => {
       for (const entries of waiting)
@@ -125,16 +141,19 @@ export function createPublishPage(deps: {
           // Nothing of a user is published behind something of theirs that wasn't.
           if (failure || page.signal.aborted) return;
           try {
-            const kind = await publish(page, entry);
-            seen.push([kind, entry.item.type]);
+            seen.push(await publishOne(page, entry));
           } catch (error) {
             failure ??= { error };
           }
         }
     };
-    const workers = Math.min(page.isSuspect ? 1 : USERS_SIDE_BY_SIDE, users.size);
-    await Promise.all(Array.from({ length: workers }, work));
+    await Promise.all(Array.from({ length: Math.min(USERS_SIDE_BY_SIDE, users.size) }, work));
     if (failure) throw failure.error;
+    return seen;
+  };
+
+  return async (page) => {
+    const seen = await (page.isSuspect ? publishSuspects : publishSideBySide)(page);
     if (page.signal.aborted) throw new RetryableError('page-abandoned', 'stopped while publishing a page');
 
     for (const [kind, type] of seen) counted.inc({ kind, type: /^[a-z_ ]{1,40}$/.test(type) ? type : 'other' });

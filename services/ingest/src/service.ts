@@ -73,6 +73,9 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
     const myStore = await openStore({ uri, logger, signal });
     store = myStore;
     opened(myStore.close);
+    metrics.gaugeOf('dead_letters', 'Events given up that wait for an operator', () =>
+      myStore.deadLetters.countOpen('ingest').catch(() => NaN),
+    );
     const replica = `ingest@${hostname()}:${process.pid}`;
     const myBroker = await createBroker({ url, name: replica, logger, signal });
     broker = myBroker;

@@ -1,7 +1,7 @@
 // Builds the router out of its parts and gives it a beginning and an end.
 import { hostname } from 'node:os';
-import { type Broker, createBroker } from '@pipeline/broker';
-import { BINDER_QUEUE, exchanges, mailboxQueues } from '@pipeline/contracts';
+import { type Broker, createBroker, drainDeadQueue } from '@pipeline/broker';
+import { BINDER_QUEUE, deadQueue, exchanges, mailboxQueues } from '@pipeline/contracts';
 import { createMailbox, type Mailbox } from '@pipeline/mailbox';
 import {
   createHealth,
@@ -63,14 +63,25 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
     const openedStore = await openStore({ uri: config.MONGODB_URI, logger, signal });
     store = openedStore;
     opened(openedStore.close);
+    metrics.gaugeOf('dead_letters', 'Events given up that wait for an operator', () =>
+      openedStore.deadLetters.countOpen('router').catch(() => NaN),
+    );
     const openedBroker = await createBroker({ url: config.RABBITMQ_URL, name: replica, logger, signal });
     broker = openedBroker;
     opened(openedBroker.close);
     await openedBroker.awaitTopology({
       exchanges: [exchanges.routerMailboxes, exchanges.senderMailboxes, exchanges.binder],
-      queues: [...mailboxQueues('router', partitions), BINDER_QUEUE],
+      queues: [...mailboxQueues('router', partitions), BINDER_QUEUE, deadQueue('router')],
       partitions,
     });
+    opened(
+      drainDeadQueue({
+        service: 'router',
+        broker: openedBroker,
+        keep: (letter) => openedStore.deadLetters.keep({ service: 'router', ...letter }),
+        logger,
+      }),
+    );
 
     const breakers = createCircuitBreakers<BridgeOutcome>(
       {

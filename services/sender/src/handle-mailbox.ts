@@ -128,14 +128,17 @@ export function ledgerEdges(deps: {
         await publisher.publish(exchanges.routerMailboxes, userKey, message);
         return;
       }
-      const delivery = await store.deliveries.find(userKey, effect.textId);
+      const { textId, textKind: kind, next, parts, reason, code } = effect;
+      const delivery = await store.deliveries.find(userKey, textId);
+      const left = { content: delivery?.source ?? '', parts: delivery?.parts.slice(next, parts) ?? [] };
       await store.deadLetters.keep({
         service: 'sender',
-        reason: effect.reason,
-        code: effect.code,
+        reason,
+        code,
         attempts: 1,
         origin: { type: text.type, messageId, correlationId: msgId, userKey, exchange: exchanges.senderMailboxes },
-        body: { textId: effect.textId, msgId, content: delivery?.source ?? null },
+        // As a text that a replay can send: the exact bytes of what is left, for `deliveries` forgets them.
+        body: JSON.stringify({ textId: messageId, msgId, kind, decidedAt: Math.round(store.now()), ...left }),
       });
       logger.error({ userKey, messageId, errorCode: effect.code }, 'text.dead-lettered');
     },

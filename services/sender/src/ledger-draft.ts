@@ -39,9 +39,10 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     },
     /** What is left of it can't be delivered: kept with its reason. */
     deadLetter(text: QueuedText, code: string, reason: string) {
-      const { textId, msgId, next } = text;
       draft.store(text);
-      draft.effects.push({ id: `${textId}:${next}:dead`, kind: 'dead-letter', textId, msgId, code, reason });
+      const { textId, msgId, kind: textKind, next, parts } = text;
+      const left = { textId, msgId, textKind, next, parts };
+      draft.effects.push({ id: `${textId}#${next}`, kind: 'dead-letter', ...left, code, reason });
       draft.drop(text, 'dead-lettered');
     },
   };

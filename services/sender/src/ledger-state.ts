@@ -111,7 +111,18 @@ export type LedgerLookup = { kind: 'delivery'; textId: string } | { kind: 'faile
 
 export type LedgerEffect =
   | { id: string; kind: 'settled'; msgId: string; consumed: boolean }
-  | { id: string; kind: 'dead-letter'; textId: string; msgId: string; code: string; reason: string };
+  | {
+      id: string;
+      kind: 'dead-letter';
+      textId: string;
+      msgId: string;
+      textKind: TextKind;
+      /** Given up from this part on, up to `parts`. */
+      next: number;
+      parts: number;
+      code: string;
+      reason: string;
+    };
 
 /** The send_msg that a state has open. */
 export interface SendCall {

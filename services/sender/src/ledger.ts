@@ -1,7 +1,7 @@
 // The sender's every decision about one user, as a pure reducer: what to send next, and what became of it.
 import type { CustomerItem, MsgSendFail, Text } from '@pipeline/contracts';
 import type { Decision, ReduceContext } from '@pipeline/mailbox';
-import { deliveryWrite } from '@pipeline/store';
+import { deliveryWrite, originalId } from '@pipeline/store';
 import { sentContent } from './affordable.ts';
 import { renew } from './allowance.ts';
 import { cleanText } from './clean-text.ts';
@@ -99,11 +99,11 @@ function takeItem(draft: LedgerDraft, item: CustomerItem): void {
   draft.patch({ allowance: renewed, queue: queue.map((text) => ({ ...text, waitingSince: null })) });
 }
 
-/** A text to send. The delivery of a long one is returned, as it can't be read before it is saved. */
-function takeText(draft: LedgerDraft, { textId, msgId, kind, decidedAt, content }: Text): FoundDelivery {
-  const source = cleanText(content);
-  const parts = toParts(source, { text: source, fence: null });
-  const isStored = parts.length > 1;
+/** A text to send. The delivery of one that is stored is returned, as it can't be read before it is saved. */
+function takeText(draft: LedgerDraft, { textId, msgId, kind, decidedAt, content, parts: left }: Text): FoundDelivery {
+  const source = left ? content : cleanText(content);
+  const parts = left ?? toParts(source, { text: source, fence: null });
+  const isStored = left !== undefined || parts.length > 1;
   const text: QueuedText = {
     textId,
     msgId,
@@ -111,10 +111,11 @@ function takeText(draft: LedgerDraft, { textId, msgId, kind, decidedAt, content 
     decidedAt,
     parts: parts.length,
     next: 0,
-    generation: 0,
+    // What WeCom may have seen is never split anew.
+    generation: left ? 1 : 0,
     triesBefore: 0,
     burned: 0,
-    inline: isStored ? null : source,
+    inline: parts.length === 1 ? (parts[0]?.content ?? null) : null,
     isStored,
     waitingSince: null,
     afterRenewal: -1,
@@ -134,9 +135,10 @@ function takeFailure(draft: LedgerDraft, failure: MsgSendFail): void {
   else draft.lookup = { kind: 'failed-part', failure };
 }
 
-/** The conversation asks what became of an item. One that isn't known (any more) is an ordinary message. */
+/** The conversation asks what became of an item, or of the one it replays. Not known (any more), it is an ordinary message. */
 function settleAgain(draft: LedgerDraft, eventId: string, msgId: string): void {
-  const consumed = draft.state.settlements.find((settlement) => settlement.msgId === msgId)?.consumed ?? false;
+  const consumed =
+    draft.state.settlements.find((settlement) => settlement.msgId === originalId(msgId))?.consumed ?? false;
   draft.effects.push({ id: `${eventId}:settled`, kind: 'settled', msgId, consumed });
 }
 

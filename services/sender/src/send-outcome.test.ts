@@ -104,7 +104,7 @@ describe('a refusal', () => {
     world.text('b');
     world.settle();
     world.settle('blocked');
-    expect(world.deadLetters()).toMatchObject([{ id: 'a:1:dead', textId: 'a', code: 'wecom-40201' }]);
+    expect(world.deadLetters()).toMatchObject([{ id: 'a#1', textId: 'a', code: 'wecom-40201' }]);
     world.sendAll();
     expect(world.got()).toEqual(['a.0', 'b.0']);
   });

@@ -1,7 +1,7 @@
 // Builds the sender out of its parts and gives it a beginning and an end.
 import { hostname } from 'node:os';
-import { type Broker, createBroker } from '@pipeline/broker';
-import { exchanges, mailboxQueues } from '@pipeline/contracts';
+import { type Broker, createBroker, drainDeadQueue } from '@pipeline/broker';
+import { deadQueue, exchanges, mailboxQueues } from '@pipeline/contracts';
 import { createMailbox, type Mailbox } from '@pipeline/mailbox';
 import {
   createHealth,
@@ -57,14 +57,25 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
     const openedStore = await openStore({ uri: config.MONGODB_URI, logger, signal });
     store = openedStore;
     opened(openedStore.close);
+    metrics.gaugeOf('dead_letters', 'Events given up that wait for an operator', () =>
+      openedStore.deadLetters.countOpen('sender').catch(() => NaN),
+    );
     const openedBroker = await createBroker({ url: config.RABBITMQ_URL, name: replica, logger, signal });
     broker = openedBroker;
     opened(openedBroker.close);
     await openedBroker.awaitTopology({
       exchanges: [exchanges.routerMailboxes, exchanges.senderMailboxes],
-      queues: mailboxQueues('sender', partitions),
+      queues: [...mailboxQueues('sender', partitions), deadQueue('sender')],
       partitions,
     });
+    opened(
+      drainDeadQueue({
+        service: 'sender',
+        broker: openedBroker,
+        keep: (letter) => openedStore.deadLetters.keep({ service: 'sender', ...letter }),
+        logger,
+      }),
+    );
 
     const app = { corpId: config.IT0_WECOM_CORP_ID, secret: config.IT0_WECOM_KF_SECRET };
     quota = createCallQuota({

@@ -16,6 +16,11 @@ export const text = messageKind(
     /** When it was decided, epoch ms (database clock), the same in each repeat: courtesy grows stale. */
     decidedAt: z.number(),
     content: z.string(),
+    /** Of a replay: what is left of an earlier text, to be sent as it is; `content` is then that whole text. */
+    parts: z
+      .array(z.object({ content: z.string(), at: z.number().int(), fence: z.string().nullable() }))
+      .min(1)
+      .optional(),
   }),
 );
 export type Text = z.infer<typeof text.schema>;

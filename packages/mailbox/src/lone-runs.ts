@@ -1,0 +1,79 @@
+// A crash throws nothing: deliveries that may have killed a process are run with no other one in hand.
+import type { Delivery } from '@pipeline/broker';
+
+/** The broker also counts neighbours and clean closes, so this alone proves nothing. */
+const SUSPECT_DELIVERIES = 3;
+
+export interface LoneRuns {
+  /** Hands a delivery on to be handled: at once, or after the suspect that stands before it. */
+  admit(partition: number, delivery: Delivery): void;
+  /** It is done with. */
+  settled(delivery: Delivery): void;
+  /** The partition's channel is gone, and with it its deliveries. */
+  drop(partition: number): void;
+}
+
+/**
+ * @param deps.handle begins to handle a delivery; `settled` follows
+ * @param deps.judge counts a suspect before it is run. Returns what to do once the run is over, whatever came of it
+ * (unless the process died), or null if it isn't to be run any more. Must not throw
+ */
+export function createLoneRuns(deps: {
+  handle(partition: number, delivery: Delivery): void;
+  judge(delivery: Delivery): Promise<(() => void) | null>;
+}): LoneRuns {
+  let line: { partition: number; delivery: Delivery }[] = [];
+  const inHand = new Map<Delivery, number>();
+  let suspect: { partition: number; delivery: Delivery; over?: () => void } | null = null;
+
+  const handle = (partition: number, delivery: Delivery) => {
+    inHand.set(delivery, partition);
+    deps.handle(partition, delivery);
+  };
+
+  const advance = () => {
+    for (let [next] = line; next && !suspect; [next] = line) {
+      const isSuspect = next.delivery.deliveryCount >= SUSPECT_DELIVERIES;
+      if (isSuspect && inHand.size > 0) return;
+      line.shift();
+      if (isSuspect) void runAlone(next.partition, next.delivery);
+      else handle(next.partition, next.delivery);
+    }
+  };
+
+  const runAlone = async (partition: number, delivery: Delivery) => {
+    const mine = { partition, delivery };
+    suspect = mine;
+    const over = await deps.judge(delivery);
+    if (suspect !== mine) return over?.();
+    if (over) {
+      suspect.over = over;
+      handle(partition, delivery);
+    } else end();
+  };
+
+  const end = () => {
+    const { over } = suspect ?? {};
+    suspect = null;
+    over?.();
+    advance();
+  };
+
+  return {
+    admit(partition, delivery) {
+      line.push({ partition, delivery });
+      advance();
+    },
+    settled(delivery) {
+      inHand.delete(delivery);
+      if (delivery === suspect?.delivery) end();
+      else if (line.length > 0) advance();
+    },
+    drop(partition) {
+      line = line.filter((waiting) => waiting.partition !== partition);
+      for (const [delivery, of] of inHand) if (of === partition) inHand.delete(delivery);
+      if (suspect?.partition === partition) end();
+      else advance();
+    },
+  };
+}

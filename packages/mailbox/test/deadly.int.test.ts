@@ -1,0 +1,88 @@
+// Events that kill whoever handles them: found by counting, given up alone. A crash throws nothing.
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { mailboxQueues } from '@pipeline/contracts';
+import { eventually } from '../../../test/support/eventually.ts';
+import { oneTo, openRig, type Rig, userNames } from './rig.ts';
+import { startToyChild, type ToyChild } from './toy-child.ts';
+
+let rig: Rig;
+let child: ToyChild | undefined;
+
+beforeAll(async () => {
+  rig = await openRig(2);
+}, 240_000);
+afterAll(async () => {
+  child?.kill('SIGKILL');
+  await child?.ended;
+  await rig?.drop();
+}, 240_000);
+
+/** Starts the toy again whenever it dies, as a supervisor would, until the condition holds. @returns how often it died */
+async function superviseUntil(what: string, condition: () => Promise<boolean>): Promise<number> {
+  const { amqpUrl, mongoUri, partitions } = rig;
+  let deaths = 0;
+  let isOver = false;
+  const supervising = (async () => {
+    for (; !isOver; deaths++) {
+      child = startToyChild({ amqpUrl, mongoUri, partitions, name: 'toy' });
+      await child.ended;
+    }
+  })();
+  await eventually(what, condition, { withinMs: 200_000 });
+  isOver = true;
+  child?.kill('SIGTERM');
+  await supervising;
+  return deaths - 1; // the last one was ours
+}
+
+test('an event that kills the process is parked after a few deaths; its user and all others go on', async () => {
+  const users = userNames(10);
+  const [victim = ''] = users;
+  await Promise.all(
+    users.flatMap((user) =>
+      oneTo(5).map((n) => rig.send(user, user === victim && n === 2 ? { n, fault: 'kills' } : { n })),
+    ),
+  );
+  const wanted = (user: string) => (user === victim ? ['1', '3', '4', '5'] : ['1', '2', '3', '4', '5']);
+  const deaths = await superviseUntil('all is passed on', async () =>
+    users.every((user) => new Set(rig.recorded.get(user)).size === wanted(user).length),
+  );
+  for (const user of users) await rig.passesOn(user, wanted(user));
+  // Three deaths before it was suspected, four alone.
+  expect(deaths).toBe(7);
+  expect(await rig.store.deadLetters.list('router', 100)).toMatchObject([
+    { code: 'event-deadly', attempts: 5, origin: { userKey: victim, messageId: `${victim}:2`, type: 'toy.number' } },
+  ]);
+  expect((await rig.leftInQueues()).filter((id) => !id.startsWith('wake:'))).toEqual([]);
+}, 240_000);
+
+test('a wake that kills the process is put off', async () => {
+  const user = 'wk1:deadly-wake';
+  await rig.send(user, { n: 1, dueInMs: 20, fault: 'kills-on-wake' });
+  const wakeAt = async () => (await rig.states.load(user))?.wakeAt ?? 0;
+  await superviseUntil('it is put off', async () => (await wakeAt()) > rig.store.now() + 300_000);
+  expect((await rig.store.deadLetters.list('router', 100)).filter(({ origin }) => origin.userKey === user)).toEqual([]);
+}, 240_000);
+
+test('events whose channel was closed again and again are handled all the same', async () => {
+  const user = 'wk1:often-delivered';
+  await Promise.all(oneTo(20).map((n) => rig.send(user, { n })));
+  for (const round of oneTo(6)) {
+    const came = new Set<string>();
+    const consumers = mailboxQueues('router', rig.partitions).map((queue) =>
+      rig.broker.consume({
+        queue,
+        prefetch: 50,
+        consumerTag: `${queue} ${round}`,
+        onDelivery: ({ messageId }) => void came.add(messageId),
+      }),
+    );
+    await eventually('all have come', () => oneTo(20).every((n) => came.has(`${user}:${n}`)));
+    await Promise.all(consumers.map((consumer) => consumer.close()));
+  }
+  const replica = await rig.startReplica();
+  await rig.passesOn(user, oneTo(20).map(String));
+  await replica.stop();
+  expect((await rig.store.deadLetters.list('router', 100)).filter(({ origin }) => origin.userKey === user)).toEqual([]);
+  expect(await rig.store.poisonCounts.raise('router', `alone:${user}:${user}:1`)).toBe(1);
+}, 240_000);
