@@ -1,46 +1,15 @@
 // npm test: everything from a fresh clone, then all tests on a real RabbitMQ and MongoDB; `-- <arguments>` go to jest.
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { endAbandonedRuns } from './abandoned-runs.mjs';
-import { createPortPicker } from './free-port.mjs';
-import { checkInfrastructureSettings, startInfrastructure } from './infrastructure.mjs';
-import { installDependencies } from './install-dependencies.mjs';
-import { compileCache, local, node26, root, scripts } from './paths.mjs';
+import { node26, root, scripts } from './paths.mjs';
 import * as progress from './progress.mjs';
 import { runCommand } from './run-command.mjs';
-import { runSession } from './session.mjs';
-import { startInTestcontainers } from './testcontainers.mjs';
+import { runOnThrowawayServers } from './throwaway-servers.mjs';
 
-// Each run has servers of its own: beside a running npm start, and beside another npm test.
-const directory = join(local, 'test', String(process.pid));
+await runOnThrowawayServers('test', runJest);
 
-await runSession({ recordsDirectory: join(directory, 'run'), codeOnSignal: 130 }, async (session) => {
-  checkInfrastructureSettings(process.env);
-  await endAbandonedRuns(join(local, 'test'));
-  session.onStop(() => rmSync(directory, { recursive: true, force: true }));
-  await installDependencies(session);
-  const infrastructure = await startInfrastructure({
-    run: session,
-    env: process.env,
-    directory,
-    logs: join(directory, 'logs'),
-    ports: createPortPicker(),
-    isThrowaway: true,
-    onFatal: session.fatal,
-    startInDocker: startInTestcontainers,
-  });
-  session.onStop(infrastructure.stop);
-  return runJest(session, {
-    ...process.env,
-    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE || compileCache, // for the services that tests start
-    RABBITMQ_URL: infrastructure.rabbitmqUrl,
-    RABBITMQ_MANAGEMENT_URL: infrastructure.managementUrl,
-    MONGODB_URI: infrastructure.mongodbUri,
-  });
-});
-
-/** @param {import('./session.mjs').Session} session @param {NodeJS.ProcessEnv} env */
-async function runJest(session, env) {
+/** @param {import('./session.mjs').Session} session @param {NodeJS.ProcessEnv} env @param {string} directory */
+async function runJest(session, env, directory) {
   const given = process.argv.slice(2);
   const counts = join(directory, 'counts.json');
   // A reporter given by hand replaces the configured ones, so the usual one must be named beside ours.

@@ -21,10 +21,15 @@ export interface Findings {
   wrong: string[];
 }
 
+/** What the two simulators have recorded. */
+export interface Seen {
+  wecom: { control: Pick<Pipeline['wecom']['control'], 'sent'> };
+  bridge: { control: Pick<Pipeline['bridge']['control'], 'task' | 'overlaps' | 'violations'> };
+}
+
 /** The faults found; all lists are empty when everybody got every answer, once, in order. */
-export function check(pipeline: Pipeline, asked: readonly AskedMessage[]): Findings {
+export function check({ wecom, bridge }: Seen, asked: readonly AskedMessage[]): Findings {
   const findings: Findings = { lost: [], repeated: [], reordered: [], overlapping: [], wrong: [] };
-  const { wecom, bridge } = pipeline;
   for (const [user, messages] of Map.groupBy(asked, (message) => message.user)) {
     const heard = wecom.control.sent({ user }).map(({ content }) => content);
     const places = messages.map(({ prompt, msgid }) => {

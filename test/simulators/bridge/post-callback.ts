@@ -16,11 +16,11 @@ export type CallbackCall = { url: string; body: string; dying: AbortSignal };
 export type PostCallback = (call: CallbackCall, record: CallbackRecord) => Promise<void>;
 
 /** Tries again on 503 and on connection failures, for `retryForMs` at most; every other answer is final. */
-export function createPostCallback(retryForMs: number): PostCallback {
+export function createPostCallback(retryForMs: number, callbackTo = (url: string) => url): PostCallback {
   return async (call, record) => {
     const endsAt = performance.now() + retryForMs;
     for (let pauseMs = FIRST_PAUSE_MS; !call.dying.aborted; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      await tryOnce(call, record);
+      await tryOnce({ ...call, url: callbackTo(call.url) }, record);
       const isFinal = record.status !== 0 && record.status !== 503;
       if (isFinal || performance.now() + pauseMs > endsAt) break;
       // Cut short when the instance dies; the loop looks at the signal.

@@ -20,6 +20,8 @@ export type BridgeSimulatorOptions = {
   answer?: BridgeSettings['answer'];
   /** How long a callback is tried again on 503 or a lost connection, ms. */
   retryForMs?: number;
+  /** Where a callback to this URL goes instead, as a gateway in between would decide. */
+  callbackTo?: (url: string) => string;
 };
 
 type SettingsChange = {
@@ -63,7 +65,7 @@ export async function startBridgeSimulator(options: BridgeSimulatorOptions = {})
   const settings: BridgeSettings = { ...first };
   const book = createTaskBook();
   const rules = createRules();
-  const postCallback = createPostCallback(options.retryForMs ?? RETRY_FOR_MS);
+  const postCallback = createPostCallback(options.retryForMs ?? RETRY_FOR_MS, options.callbackTo);
   const runTask = createTaskHandler({ book, rules, settings, postCallback });
 
   const app = express();

@@ -3,7 +3,7 @@ import type { CallbackConfig, Doorbell, RingRecord, UrlCheckResult } from './doo
 import type { Fault, FaultInput, Faults } from './faults.ts';
 import type { LogEntry, LogItem } from './platform/account-log.ts';
 import { addCustomerMessage, addItem, enterSession } from './platform/inbound.ts';
-import type { CallCounts, FaultHit, RefusedRecord, SendOverlap, SentRecord } from './platform/journal.ts';
+import type { CallCounts, FaultHit, JournalEvent, RefusedRecord, SendOverlap, SentRecord } from './platform/journal.ts';
 import { addPixel } from './platform/media.ts';
 import { applySettings, failSent, issueSyncToken, resetWorld } from './platform/platform.ts';
 import { moveSessionByHuman } from './platform/service-state.ts';
@@ -167,6 +167,8 @@ export function createControl({ world, faults, doorbell, settings }: ControlPart
       world.journal.refused().filter((record) => filter.user === undefined || record.externalUserId === filter.user),
     /** Sends to one customer that were under way at once. */
     sendOverlaps: (): SendOverlap[] => world.journal.sendOverlaps(),
+    /** Everything as it happens, what the chat page gets too. @returns how to stop listening */
+    listen: (listener: (event: JournalEvent) => void): (() => void) => world.journal.listen(listener),
     /** The calls that faults on command met. */
     faultHits: (): FaultHit[] => world.journal.faultHits(),
     calls: (): Record<string, CallCounts> => world.journal.calls(),

@@ -1,0 +1,24 @@
+// Bench: which processes the broker and the database are, if they run on this machine, and what versions.
+import { createManagementApi } from '@pipeline/broker';
+import type { TestServers } from '../support/servers.ts';
+import { findServer } from './process-cost.ts';
+import type { Database } from './stage.ts';
+
+export interface ServerProcesses {
+  /** Null: not on this machine, or in a virtual one. */
+  rabbitmq: number | null;
+  mongodb: number | null;
+  versions: { rabbitmq: string; mongodb: string };
+}
+
+export async function findServers(servers: TestServers, database: Database): Promise<ServerProcesses> {
+  const management = createManagementApi(servers.managementUrl);
+  const [node] = await management.get<{ os_pid: string }[]>('/nodes');
+  const { rabbitmq_version: version } = await management.get<{ rabbitmq_version: string }>('/overview');
+  const status = await database.admin().command({ serverStatus: 1 });
+  return {
+    rabbitmq: findServer(Number(node?.os_pid), 'beam.smp'),
+    mongodb: findServer(Number(status.pid), 'mongod'),
+    versions: { rabbitmq: version, mongodb: String(status.version) },
+  };
+}
