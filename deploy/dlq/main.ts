@@ -85,7 +85,7 @@ async function replay(store: Store, url: string, ids: string[]): Promise<boolean
   const broker = await createBroker({ url, name: 'dlq', logger });
   try {
     for (let waitedMs = 0; broker.problem() !== null; waitedMs += 50) {
-      if (waitedMs > REACH_MS) throw new Error(`${broker.problem()}`);
+      if (waitedMs > REACH_MS) throw new Error(`RabbitMQ (RABBITMQ_URL): ${broker.problem()}`);
       await sleep(50);
     }
     const replayOne = createReplay({ store, publisher: broker });
@@ -112,7 +112,10 @@ async function run(): Promise<boolean> {
     z.object({ RABBITMQ_URL: commonSettings.RABBITMQ_URL, MONGODB_URI: commonSettings.MONGODB_URI }),
     process.env,
   );
-  const store = await openStore({ uri, logger, signal: AbortSignal.timeout(REACH_MS) });
+  const signal = AbortSignal.timeout(REACH_MS);
+  const store = await openStore({ uri, logger, signal }).catch((error) => {
+    throw signal.aborted ? new Error('MongoDB (MONGODB_URI) does not answer') : error;
+  });
   try {
     if (store.problem() !== null) throw new Error(`MongoDB: ${store.problem()}`);
     if (verb === 'list') await list(store, service, states);

@@ -195,6 +195,51 @@ describe('what goes wrong', () => {
     });
   });
 
+  test('a replay binds where binding had failed, and says so', async () => {
+    const { store } = servers;
+    await claimCode();
+    await store.bindingCodes.settle(codeOf(), 'bindFailed', null);
+    startBinder();
+    const again = { ...match, msgId: `${match.msgId}~1` };
+    await send(again);
+    await settledTimes(1, again.msgId);
+    expect(arrivedAbout(again.msgId)).toMatchObject([
+      settledAbout(true, again.msgId),
+      textAbout('bound', render('bound', { name: '小虾' }), again.msgId),
+    ]);
+    expect(await store.bindings.findByUser(userKeyOf(match))).toMatchObject({ instanceId });
+    await send(again);
+    await settledTimes(2, again.msgId);
+    expect(await store.bindingCodes.findClaimed(userKeyOf(match), match.msgId)).toMatchObject({ outcome: 'bound' });
+  });
+
+  test('a match on which processes died again and again is given up without another try', async () => {
+    const { store, broker } = servers;
+    await claimCode();
+    await send(match);
+    const deadly = `m-${sent}`;
+    // As often delivered as if processes had died over it, and four times alone.
+    for (let delivered = 0; delivered < 3; delivered++) {
+      let came = false;
+      const dying = broker.consume({
+        queue: BINDER_QUEUE,
+        prefetch: 1,
+        consumerTag: `dying-${deadly}-${delivered}`,
+        onDelivery: () => {
+          came = true;
+        },
+      });
+      await eventually('it has come', () => came);
+      await dying.close();
+      await store.poisonCounts.raise('binder', `alone:${deadly}`);
+    }
+    await store.poisonCounts.raise('binder', `alone:${deadly}`);
+    startBinder({ bindUser: () => Promise.reject(new Error('it must not be tried')) });
+    await settledTimes(1);
+    expect(arrivedAbout()).toMatchObject([settledAbout(true), textAbout('bindFailed', render('bindFailed'))]);
+    expect(await store.deadLetters.find(`binder:${deadly}`)).toMatchObject({ code: 'event-deadly', attempts: 5 });
+  });
+
   test('an absent database is waited for, however often it is away', async () => {
     const { store } = servers;
     await claimCode();

@@ -1,0 +1,81 @@
+import { describe, expect, test } from '@jest/globals';
+import { ledgerAfterMessage, longAnswer } from '../test/ledger-world.ts';
+
+const HOUR_MS = 3_600_000;
+type World = ReturnType<typeof ledgerAfterMessage>;
+
+/** What is left of a dead text, as the dead letters keep it and a replay brings it. */
+function replay(world: World, letter = world.deadLetters().at(-1)) {
+  if (letter?.kind !== 'dead-letter') throw new Error('there is no dead letter');
+  const { id, textId, msgId, textKind: kind, next, parts: end } = letter;
+  const { source: content, parts } = world.delivery(textId) ?? { source: '', parts: [] };
+  const left = parts.slice(next, end);
+  const text = { textId: `${id}~1`, msgId, kind, decidedAt: world.now, content, parts: left };
+  world.deliver({ type: 'text', id: text.textId, text });
+  return left.map((part) => part.content);
+}
+
+describe('a replayed text', () => {
+  test('is exactly what was left of it, under msgids that WeCom has never seen', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(3));
+    world.settle();
+    const refused = world.call()?.attempt.msgid;
+    world.settle('blocked');
+    const left = replay(world);
+    expect(left).toHaveLength(2);
+    world.sendAll();
+    expect(world.got()).toEqual(['a.0', 'a#1~1.0', 'a#1~1.1']);
+    expect(world.accepted.slice(1).map(({ content }) => content)).toEqual(left);
+    expect(world.accepted.map(({ msgid }) => msgid)).not.toContain(refused);
+  });
+
+  test('goes to the end of the line, and waits for the user like any answer if nothing pays for it', () => {
+    const world = ledgerAfterMessage();
+    world.pass(48 * HOUR_MS);
+    world.text('a', 'answer', longAnswer(2));
+    world.pass(48 * HOUR_MS);
+    expect(world.deadLetters()).toMatchObject([{ id: 'a#0', code: 'wait-expired', next: 0, parts: 2 }]);
+    world.text('b');
+    replay(world);
+    expect(world.got()).toEqual([]);
+    world.pass(47 * HOUR_MS);
+    world.userWrites();
+    world.sendAll();
+    expect(world.got()).toEqual(['b.0', 'a#0~1.0', 'a#0~1.1']);
+  });
+
+  test('is found when WeCom reports one of its parts as failed', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(2));
+    world.settle('blocked');
+    replay(world);
+    world.sendAll();
+    for (const { msgid } of [...world.accepted]) expect(world.report(msgid)).toBe(true);
+    world.userWrites();
+    world.sendAll();
+    expect(world.got()).toEqual(['a#0~1.0', 'a#0~1.1', 'a#0~1.0', 'a#0~1.1']);
+    expect(new Set(world.accepted.map(({ msgid }) => msgid)).size).toBe(4);
+  });
+
+  test('of a part that WeCom reported as failed is that part alone', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(3));
+    world.sendAll();
+    world.report(world.accepted[1]?.msgid ?? '', 12);
+    const left = replay(world);
+    expect(left).toEqual([world.accepted[1]?.content]);
+    world.sendAll();
+    expect(world.got()).toEqual(['a.0', 'a.1', 'a.2', 'a#1~1.0']);
+  });
+});
+
+test('what became of an item also holds for its replay', () => {
+  const world = ledgerAfterMessage();
+  world.pass(48 * HOUR_MS);
+  world.text('a');
+  expect(world.userSaysMore()).toBe(true);
+  const [settled] = world.effects.filter((effect) => effect.kind === 'settled');
+  world.deliver({ type: 'settlement.asked', id: 'asked', msgId: `${settled?.msgId}~1` });
+  expect(world.effects.at(-1)).toMatchObject({ kind: 'settled', msgId: `${settled?.msgId}~1`, consumed: true });
+});
