@@ -7,6 +7,7 @@ import { createActor } from './actor.ts';
 import { type FaultPoint, type Input, THROWING_WAKE_PAUSE_MS, type Verdict } from './actor-types.ts';
 import { createActorsInMemory, waitUntil } from './actors-in-memory.ts';
 import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
+import { faultPointOf } from './fault-point.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createLoneRuns } from './lone-runs.ts';
 import { clearLoneRuns, type FailedEvent, judgeSuspect, retryOrPark } from './poison.ts';
@@ -55,7 +56,8 @@ export function createMailbox<
   /** Called between the steps of handling an event, for tests. */
   faultPoint?: FaultPoint;
 }): Mailbox<Ev> {
-  const { service, broker, store, behaviour, edges, logger, metrics, faultPoint } = options;
+  const { service, broker, store, behaviour, edges, logger, metrics } = options;
+  const { faultPoint = faultPointOf(process.env) } = options;
   const collection = store.actors<S>(service === 'router' ? 'conversations' : 'ledgers');
   const groupCommit = createGroupCommit(collection, store.applySideWrites, () => faultPoint?.('sides-saved'));
   /** What an input's `settle` acks, and what has become of it. */

@@ -10,10 +10,10 @@ import { behave, misbehave } from './misbehaviour.ts';
 import type { Owner, OwnServers } from './owned.d.mts';
 import { type Report, report } from './report.ts';
 import { planFaults } from './schedule.ts';
+import { settle } from './settle.ts';
 import { createUsers } from './users.ts';
 import { findUnanswered, judge } from './verdict.ts';
 
-const NUDGE_EVERY_MS = 5_000;
 const SETTLE_MS = 180_000;
 
 export interface RunOptions {
@@ -63,7 +63,7 @@ export async function runSoak(options: RunOptions): Promise<Report> {
     await injector.end();
     behave(machine);
     memory.stop();
-    const settled = await settle();
+    const settled = await settle(machine, users, SETTLE_MS);
     say(settled ? 'all is answered' : 'not all is answered');
     // What is answered is also to be put away.
     const leftovers = await eventually('nothing is left', async () => (await look()).length === 0, {
@@ -82,22 +82,6 @@ export async function runSoak(options: RunOptions): Promise<Report> {
 
     function look() {
       return findLeftovers(machine, users.ids);
-    }
-
-    /** Whoever waits writes again now and then, as people do: answers may wait for the next allowance. */
-    async function settle(): Promise<boolean> {
-      const giveUpAt = performance.now() + SETTLE_MS;
-      let nudgedAt = performance.now();
-      for (;;) {
-        const open = findUnanswered(machine, users.said);
-        if (open.length === 0) return true;
-        if (performance.now() > giveUpAt) return false;
-        if (performance.now() - nudgedAt > NUDGE_EVERY_MS) {
-          nudgedAt = performance.now();
-          users.nudge([...new Set(open.map(({ user }) => user))]);
-        }
-        await new Promise((resolve) => setTimeout(resolve, 200));
-      }
     }
 
     function writeJournal() {

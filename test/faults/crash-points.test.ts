@@ -1,0 +1,48 @@
+// Router and sender die between every two steps of handling an event: the next process neither loses nor repeats it.
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type AskedMessage, check, NO_FINDINGS, settle } from '../support/checker.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+
+const USERS = ['wm-1', 'wm-2', 'wm-3'];
+// In the order in which they follow upon each other; after `acked` the first step of the next event follows.
+const STEPS = ['sides-saved', 'saved', 'effect-run', 'removed', 'acked'];
+/** Not the first event: others are under way then. */
+const NTH = 3;
+
+let pipeline: Pipeline;
+const asked: AskedMessage[] = [];
+
+beforeAll(async () => {
+  pipeline = await startPipeline({ env: { RATE_LIMIT_PER_MINUTE: '100', NODE_ENV: 'test' }, partitions: 4 });
+  pipeline.bridge.control.changeSettings({ behaviour: { delayMs: 50, jitterMs: 100 } });
+  await Promise.all(USERS.map((user) => pipeline.bind(user)));
+});
+afterAll(() => pipeline?.stop());
+
+const ask = (user: string, prompt = `问题${asked.length + 1}`) => {
+  asked.push({ user, prompt, msgid: pipeline.say(user, prompt) });
+};
+
+/** A continuation word, spelt as never before. The sender decides what it is: that is what it publishes about. */
+const askWord = (user: string) => {
+  const letters = [...'continue'].map((letter, bit) => ((asked.length >> bit) & 1 ? letter.toUpperCase() : letter));
+  ask(user, letters.join(''));
+};
+
+test.each(STEPS)('router and sender, killed after the step "%s", lose, repeat and reorder nothing', async (step) => {
+  const { router, sender } = pipeline.services;
+  const both = [router, sender];
+  await Promise.all(both.map((service) => service.stop()));
+  await Promise.all(both.map((service) => service.start({ FAULT_POINT: `${step}:${NTH}` })));
+  for (const user of USERS) {
+    ask(user);
+    askWord(user);
+  }
+  await eventually('both have died', () => both.every((service) => !service.isRunning()));
+  // By their own hand, not by a fault of ours.
+  expect(await Promise.all(both.map((service) => service.stop()))).toEqual(['SIGKILL', 'SIGKILL']);
+  await Promise.all(both.map((service) => service.start()));
+  await settle(pipeline, asked, (user) => ask(user));
+  expect(check(pipeline, asked)).toEqual(NO_FINDINGS);
+});
