@@ -99,7 +99,7 @@ export async function startRabbitmq({ run, program, directory, logs, ports, isTh
       await supervised.whenReady({ timeoutMs: READY_MS, signal: run.signal });
       progress.step('rabbitmq', `ready on 127.0.0.1:${amqp.port} ${progress.took(since)}`);
     },
-    /** Runs rabbitmqctl against it. @param {string[]} args */
+    /** Runs rabbitmqctl against it. @type {(...args: string[]) => Promise<import('./run-command.mjs').CommandResult>} */
     ctl: (...args) => runCommand(unstoppable(), join(dirname(program), 'rabbitmqctl'), args, { env, cwd: directory }),
     stop,
   };

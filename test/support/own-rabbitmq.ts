@@ -13,6 +13,8 @@ export interface OwnRabbitmq {
   urls(): { amqpUrl: string; managementUrl: string };
   /** Stops it and starts it on the same data. */
   restart(): Promise<void>;
+  /** Runs rabbitmqctl. @throws Error when that fails */
+  ctl(...args: string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -47,6 +49,10 @@ async function startLocal(program: string): Promise<OwnRabbitmq> {
       await server.stop();
       server = await start();
     },
+    async ctl(...args) {
+      const { code, stderr } = await server.ctl(...args);
+      if (code !== 0) throw new Error(`rabbitmqctl ${args[0]}: ${stderr}`);
+    },
     async stop() {
       await server.stop();
       rmSync(directory, { recursive: true, force: true });
@@ -59,6 +65,10 @@ async function startContainer(): Promise<OwnRabbitmq> {
   return {
     urls: () => rabbitmqUrls(container),
     restart: () => container.restart(),
+    async ctl(...args) {
+      const { exitCode, stderr } = await container.exec(['rabbitmqctl', ...args]);
+      if (exitCode !== 0) throw new Error(`rabbitmqctl ${args[0]}: ${stderr}`);
+    },
     stop: async () => void (await container.stop()),
   };
 }
