@@ -1,5 +1,5 @@
 // npm run test:compose: replicas come and go in `docker compose` while users talk to their agents; needs a Docker engine.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findDockerProblem } from './start/docker-engine.mjs';
@@ -78,7 +78,8 @@ await runSession({ recordsDirectory: join(directory, 'run'), codeOnSignal: 130 }
   faults.push(...(await talk.end()));
   for (const fault of faults) progress.warn('scale', fault);
   if (faults.length > 0) {
-    writeFileSync(LOGS, await compose(['logs', '--no-color', '--timestamps', 'ingest', 'binder', 'router', 'sender']));
+    const stdio = /** @type {const} */ (['ignore', openSync(LOGS, 'w'), 'ignore']);
+    await compose(['logs', '--no-color', '--timestamps', 'ingest', 'binder', 'router', 'sender'], session, { stdio });
     progress.step('scale', `the services' logs: ${LOGS}`);
   }
   progress.step('scale', `${talk.answered()} answers, ${faults.length} faults`);
@@ -114,10 +115,11 @@ async function prepare(session) {
   };
   // Without the env file of a real installation: this is the demo.
   const files = ['--env-file', '/dev/null', '--file', join(root, 'docker-compose.yml'), '--file', override];
-  const compose = async (/** @type {string[]} */ args, run = /** @type {any} */ (session)) => {
+  const compose = async (/** @type {string[]} */ args, run = /** @type {any} */ (session), options = {}) => {
     const result = await runCommand(run, 'docker', ['compose', '--project-name', project, ...files, ...args], {
       env,
       timeoutMs: UP_MS,
+      ...options,
     });
     if (result.code !== 0) throw new StartError('compose', `docker compose ${args[0]}: ${errorLine(result.stderr)}`);
     return result.stdout;

@@ -38,7 +38,9 @@ export function joinMembership(deps: {
       store.replicas.alive(service, now - EXPIRY_MS),
       store.replicas.beat(service, self, now),
     ]);
-    if (!isLeaving) deps.onAlive([...alive.filter((other) => other.name !== name), self]);
+    // By name: whoever beats during the read moves up in the index that is read, and may be found twice.
+    const byName = new Map([...alive, self].map((one) => [one.name, one]));
+    if (!isLeaving) deps.onAlive([...byName.values()]);
   };
 
   const running = (async () => {
