@@ -6,7 +6,9 @@ const LABEL = 250;
 const BAR = 18;
 const GAP = 8;
 const MARGIN = 20;
-const PLOT = WIDTH - LABEL - 2 * MARGIN - 90;
+/** Room at the right for what a bar says. */
+const TEXT = 130;
+const PLOT = WIDTH - LABEL - 2 * MARGIN - TEXT;
 
 interface Bar {
   label: string;

@@ -1,7 +1,8 @@
 // npm run bench: starts the system, runs one scenario after the other, and tells what was measured.
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../support/service-process.ts';
+import { observe } from './observe.ts';
 import { HELP, type Options, readOptions, type ScenarioName } from './options.ts';
 import { canMeasure } from './process-cost.ts';
 import { summarizeProfiles } from './profile.ts';
@@ -50,7 +51,10 @@ async function main(options: Options): Promise<number> {
   const size = isQuick ? SIZES.quick : SIZES.whole;
   const profiles = profile ? join(ROOT, '.local', 'bench-profiles') : process.env.BENCH_CPU_PROF;
   if (profile && profiles) rmSync(join(profiles, profile), { recursive: true, force: true });
-  const stage = await openStage((name) => (!profile || profile === name ? profiles : undefined));
+  const logs = join(ROOT, '.local', 'bench-logs');
+  rmSync(logs, { recursive: true, force: true });
+  mkdirSync(logs, { recursive: true });
+  const stage = await openStage((name) => (!profile || profile === name ? profiles : undefined), logs);
   const stop = () => void stage.close().finally(() => process.exit(130));
   process.once('SIGTERM', stop).once('SIGINT', stop);
 
@@ -105,6 +109,13 @@ async function runScenarios(stage: Stage, options: Options, size: (typeof SIZES)
     runClosedLoop(stage, { users: writers, warmUpMs, measureMs }),
   );
   if (closed) results.closed = closed;
+
+  // What follows is to meet services that are warm, whichever scenarios were asked for.
+  if (!only.has('closed')) {
+    await stage.wecom.ask({ kind: 'closed', users: writers });
+    await new Promise((resolve) => setTimeout(resolve, warmUpMs));
+    await observe(stage);
+  }
 
   for (const perSecond of size.rates) {
     const open = await run('open', `open loop, ${perSecond} turns/s, doorbell`, () =>

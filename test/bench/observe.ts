@@ -7,7 +7,7 @@ import { type Latency, latencyOf } from './percentiles.ts';
 import { control, type Stage } from './stage.ts';
 import type { AskedTurn } from './turns.ts';
 
-const ANSWERED_WITHIN_MS = 60_000;
+const NO_ANSWER_MS = 30_000;
 
 export interface Hops {
   /** From the moment at which the customer meant to write. */
@@ -38,7 +38,7 @@ export interface Observed {
 /** Waits for all answers, reads what both simulators have seen, and has them forget it. */
 export async function observe(stage: Stage): Promise<Observed> {
   const { wecom, bridge } = stage;
-  const turns = (await wecom.ask({ kind: 'collect', withinMs: ANSWERED_WITHIN_MS })) as AskedTurn[];
+  const turns = (await wecom.ask({ kind: 'collect', withinMs: NO_ANSWER_MS })) as AskedTurn[];
   const { sent } = await control<{ sent: SentRecord[] }>(wecom, 'GET', '/sent');
   const { refused } = await control<{ refused: RefusedRecord[] }>(wecom, 'GET', '/refused');
   const { overlaps: sendOverlaps } = await control<{ overlaps: unknown[] }>(wecom, 'GET', '/overlaps');

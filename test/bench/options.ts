@@ -11,9 +11,10 @@ export const HELP = `npm run bench -- [options]
   --users N          customers of the closed loop (200)
   --json FILE        writes all results as JSON
   --write-docs       puts the results into docs/performance.md and docs/performance.svg
-  --profile SERVICE  CPU profile of ingest, binder, router or sender in the closed loop, its costliest functions printed
+  --profile PROCESS  CPU profile of ingest, binder, router, sender, wecom or bridge (the simulators) in the closed loop,
+                     its costliest functions printed
 
-Servers come from where npm test has them: INFRA=env, docker or local. BENCH_CPU_PROF=DIR makes every service write CPU
+Servers come from where npm test has them: INFRA=env, docker or local. BENCH_CPU_PROF=DIR makes all of these write CPU
 profiles there, in any scenario.`;
 
 export interface Options {
@@ -25,7 +26,7 @@ export interface Options {
   profile: string | undefined;
 }
 
-const SERVICES = ['ingest', 'binder', 'router', 'sender'];
+const PROFILED = ['ingest', 'binder', 'router', 'sender', 'wecom', 'bridge'];
 
 /** @returns null when only help was asked for @throws Error that says what is wrong */
 export function readOptions(args: string[]): Options | null {
@@ -43,8 +44,8 @@ export function readOptions(args: string[]): Options | null {
   });
   if (values.help) return null;
   const { profile } = values;
-  if (profile !== undefined && !SERVICES.includes(profile))
-    throw new Error(`--profile: none of ${SERVICES.join(', ')}`);
+  if (profile !== undefined && !PROFILED.includes(profile))
+    throw new Error(`--profile: none of ${PROFILED.join(', ')}`);
   const wanted = values.only?.split(',') ?? (profile === undefined ? scenarioNames : ['closed']);
   const unknown = wanted.filter((name) => !scenarioNames.some((known) => known === name));
   if (unknown.length > 0) throw new Error(`--only: ${unknown.join(', ')} is none of ${scenarioNames.join(', ')}`);

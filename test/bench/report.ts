@@ -47,9 +47,10 @@ export function tablesOf(results: Results): Table[] {
   if (open) tables.push(...latencies(open));
   if (closed) tables.push(cost(closed), work(closed));
   if (openTurns) {
-    const { open: count, routerMibBefore, routerMibOpen, start } = openTurns;
-    const row = [integer(count), `${number(routerMibBefore)} → ${number(routerMibOpen)}`, ...latencyCells(start)];
-    const head = ['turns open', 'router RSS, MiB', 'newcomers', ...PERCENTILES];
+    const { open: count, routerMibBefore, routerMibOpen, routerHeapMib, start } = openTurns;
+    const memory = [`${number(routerMibBefore)} → ${number(routerMibOpen)}`, number(routerHeapMib)];
+    const row = [integer(count), ...memory, ...latencyCells(start)];
+    const head = ['turns open', 'router RSS, MiB', 'of that heap', 'newcomers', ...PERCENTILES];
     tables.push({ title: 'Turns open at once, and newcomers meanwhile (message → bridge, ms)', head, rows: [row] });
   }
   if (bindings) {

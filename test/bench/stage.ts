@@ -43,13 +43,23 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-/** @param profileTo folder for CPU profiles of a service, one file per process, written when it stops */
-export async function openStage(profileTo: (name: ServiceName) => string | undefined): Promise<Stage> {
+/**
+ * @param profileTo folder for CPU profiles of a process, one file for each, written when it stops
+ * @param logs where services write what they log
+ */
+export async function openStage(
+  profileTo: (name: ServiceName | 'wecom' | 'bridge') => string | undefined,
+  logs: string,
+): Promise<Stage> {
   const servers = await createTestServersWithTopology(PARTITIONS);
   const client = await mongoose.mongo.MongoClient.connect(servers.mongoUri);
   const database = client.db();
-  const wecom = await startChild<CustomerCommand>('./wecom-process.ts');
-  const bridge = await startChild<BridgeCommand>('./bridge-process.ts');
+  const profiling = (name: ServiceName | 'wecom' | 'bridge'): Record<string, string> => {
+    const folder = profileTo(name);
+    return folder ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${join(folder, name)}` } : {};
+  };
+  const wecom = await startChild<CustomerCommand>('./wecom-process.ts', profiling('wecom'));
+  const bridge = await startChild<BridgeCommand>('./bridge-process.ts', profiling('bridge'));
   const bridgePorts = [Number(new URL(bridge.hello.url).port)];
   while (bridgePorts.length < BRIDGE_PORTS)
     bridgePorts.push((await control<{ port: number }>(bridge, 'POST', '/listeners', { port: 0 })).port);
@@ -118,9 +128,9 @@ export async function openStage(profileTo: (name: ServiceName) => string | undef
       running.set(name, replicas);
       const isFirstRouter = name === 'router' && replicas.length === 0;
       const port = isFirstRouter ? routerPort : ((await freePorts(1))[0] ?? 0);
-      const folder = profileTo(name);
-      const profiling = folder ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${join(folder, name)}` } : {};
-      const service = serviceProcess(name, port, { ...environment, ...profiling, ...env });
+      // Not through a pipe: reading it would cost this process what no production pays.
+      const logTo = join(logs, `${name}-${port}.log`);
+      const service = serviceProcess(name, port, { ...environment, ...profiling(name), ...env }, logTo);
       replicas.push(service);
       await service.start();
       await service.ready();
@@ -178,4 +188,9 @@ export async function control<T>(child: Child<never>, method: string, path: stri
   const text = await response.text();
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
   return JSON.parse(text) as T;
+}
+
+/** send_msg calls that WeCom has accepted since it was last reset. */
+export async function sentCount({ wecom }: Stage): Promise<number> {
+  return (await control<{ sent: number }>(wecom, 'GET', '/state')).sent;
 }

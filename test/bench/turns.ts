@@ -20,7 +20,7 @@ export type CustomerCommand =
   | { kind: 'open'; users: string[]; perSecond: number; count: number; seed: number; mark: string }
   /** Everybody writes at most `perSecond` messages; nobody waits for an answer. */
   | { kind: 'write'; users: string[]; perSecond: number; mark: string }
-  /** Ends `closed`; then all that was asked is told, once it is answered or `withinMs` are over. */
+  /** Ends `closed`; then all that was asked is told, once it is answered or no answer has come for `withinMs`. */
   | { kind: 'collect'; withinMs: number };
 
 /** What the bridge's process is told: where callbacks go, one after the other, as behind a gateway. Empty: where they say. */

@@ -11,6 +11,7 @@ let asked: AskedTurn[] = [];
 let writing: Promise<void> = Promise.resolve();
 let isClosedLoop = false;
 let number = 0;
+let answeredLastAt = 0;
 const openTurns = new Map<string, AskedTurn[]>();
 
 function write(user: string, intendedAt: number, mark: string): void {
@@ -31,6 +32,7 @@ wecom.control.listen((event) => {
   const turn = turns.find(({ prompt }) => sent.content.includes(`「${prompt}」`));
   if (!turn) return; // "thinking", or a repeat: the check at the end sees it
   turn.answeredAt = sent.acceptedAt;
+  answeredLastAt = now();
   turns.splice(turns.indexOf(turn), 1);
   if (turns.length === 0) openTurns.delete(sent.externalUserId);
   // Not inside the answer's own call.
@@ -43,7 +45,7 @@ const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, 
 async function atMoments(count: number, gapMs: () => number, act: (index: number, intendedAt: number) => void) {
   let due = now() + 50;
   for (let index = 0; index < count; index += 1) {
-    while (now() < due) await wait(due - now());
+    while (now() < due) await wait(Math.max(1, due - now()));
     act(index, due);
     due += gapMs();
   }
@@ -67,8 +69,8 @@ const commands = {
   async collect({ withinMs }: Extract<CustomerCommand, { kind: 'collect' }>) {
     isClosedLoop = false;
     await writing;
-    const giveUpAt = now() + withinMs;
-    while (openTurns.size > 0 && now() < giveUpAt) await wait(20);
+    answeredLastAt = now();
+    while (openTurns.size > 0 && now() < answeredLastAt + withinMs) await wait(20);
     const turns = asked;
     asked = [];
     openTurns.clear();

@@ -1,6 +1,7 @@
 // One of our services as a process, as `npm start` and the containers run it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { eventually } from './eventually.ts';
 
@@ -26,7 +27,13 @@ export interface ServiceProcess {
   logs(): string[];
 }
 
-export function serviceProcess(name: ServiceName, port: number, environment: Record<string, string>): ServiceProcess {
+/** @param logTo a file for what it logs, which `logs()` then doesn't tell */
+export function serviceProcess(
+  name: ServiceName,
+  port: number,
+  environment: Record<string, string>,
+  logTo?: string,
+): ServiceProcess {
   let child: ChildProcess | undefined;
   const lines: string[] = [];
   const url = `http://127.0.0.1:${port}`;
@@ -44,6 +51,7 @@ export function serviceProcess(name: ServiceName, port: number, environment: Rec
     isRunning,
     logs: () => [...lines],
     async start(changes = {}) {
+      const output = logTo === undefined ? 'pipe' : openSync(logTo, 'a');
       child = spawn(process.execPath, [`services/${name}/src/main.ts`], {
         cwd: ROOT,
         env: {
@@ -54,17 +62,18 @@ export function serviceProcess(name: ServiceName, port: number, environment: Rec
           ...changes,
           [`${name.toUpperCase()}_PORT`]: String(port),
         },
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: ['ignore', output, output],
       });
       child.stdout?.on('data', keep);
       child.stderr?.on('data', keep);
+      if (typeof output === 'number') closeSync(output); // the child has its own now
       await once(child, 'spawn');
     },
     async ready(withinMs = 30_000) {
       await eventually(
         `${name} ready`,
         async () => {
-          if (!isRunning()) throw new Error(`${name} ended: ${lines.slice(-5).join('\n')}`);
+          if (!isRunning()) throw new Error(`${name} ended: ${logTo ?? lines.slice(-5).join('\n')}`);
           const response = await fetch(`${url}/readyz`);
           if (response.ok) return true;
           throw new Error(await response.text());

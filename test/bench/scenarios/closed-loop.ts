@@ -3,7 +3,7 @@
 import { eventually } from '../../support/eventually.ts';
 import { observe } from '../observe.ts';
 import { type Latency, latencyOf } from '../percentiles.ts';
-import { control, type Stage } from '../stage.ts';
+import { type Stage, sentCount } from '../stage.ts';
 import { now } from '../turns.ts';
 import { type Counts, commandCounts, difference, documentCounts, eventCounts, publishCounts } from '../work-done.ts';
 
@@ -38,11 +38,10 @@ export async function runClosedLoop(stage: Stage, options: ClosedLoopOptions): P
   await stage.wecom.ask({ kind: 'closed', users });
   await wait(warmUpMs);
   // On a machine that is slow the first wave of messages takes long: what is measured begins behind it.
-  await eventually(
-    'every customer answered twice',
-    async () => (await control<{ sent: number }>(stage.wecom, 'GET', '/state')).sent >= 4 * users.length,
-    { withinMs: SETTLED_WITHIN_MS, everyMs: 200 },
-  ).catch(() => undefined); // then it is measured as it is
+  await eventually('every customer answered twice', async () => (await sentCount(stage)) >= 4 * users.length, {
+    withinMs: SETTLED_WITHIN_MS,
+    everyMs: 200,
+  }).catch(() => undefined); // then it is measured as it is
   const from = now();
   const costsBefore = stage.costs();
   const documentsBefore = await documentCounts(database);
