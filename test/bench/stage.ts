@@ -140,7 +140,9 @@ export async function openStage(
       await stage.stop('ingest');
       const { token, encodingAesKey } = DOORBELL;
       const keys = { IT0_WECOM_CALLBACK_TOKEN: token, IT0_WECOM_CALLBACK_AES_KEY: encodingAesKey };
-      const ingest = await stage.start('ingest', trigger === 'doorbell' ? keys : {});
+      // As it polls while messages arrive: the run is too short for the longer wait before the first ones.
+      const polling = { POLL_INTERVAL_IDLE_MS: '2000' };
+      const ingest = await stage.start('ingest', trigger === 'doorbell' ? keys : polling);
       if (trigger === 'polling') await control(wecom, 'DELETE', '/callback');
       else await control(wecom, 'PUT', '/callback', { ...DOORBELL, url: `${ingest.url}/wecom/callback` });
     },
