@@ -5,6 +5,8 @@ import type { FaultPoint } from './actor-types.ts';
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 30_000;
+/** The removal of what is confirmed waits this long for a save to ride in: mostly the next event's. */
+const REMOVAL_DELAY_MS = 30;
 
 export interface EffectRunner {
   /** Runs what the document holds, unless that is under way or a refused effect still waits. */
@@ -21,7 +23,7 @@ export interface EffectRunner {
   removed(): number;
   /** When a refused effect is tried again, epoch ms. */
   retryAt(): number | null;
-  /** A refusal is not yet in the stored document, or confirmed effects still are. */
+  /** A refusal is not yet in the stored document, or confirmed effects have stood in it for long enough. */
   mustSave(): boolean;
   /** A refused effect is in the stored document with its due time: no delivery needs to wait for it. */
   isRefusalSaved(): boolean;
@@ -49,7 +51,21 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
   let failures = 0;
 
   const isRetryUnsaved = () => retryAt !== null && retryAt !== savedRetryAt;
-  const mustSave = () => done > 0 || isRetryUnsaved();
+  let isRemovalDue = false;
+  const mustSave = () => isRemovalDue || isRetryUnsaved();
+  let timer: NodeJS.Timeout | undefined;
+  const noRemovalDue = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    isRemovalDue = false;
+  };
+  const removeSoon = () => {
+    timer ??= setTimeout(() => {
+      isRemovalDue = done > 0;
+      timer = undefined;
+      void deps.onProgress();
+    }, REMOVAL_DELAY_MS);
+  };
 
   const runAll = async () => {
     for (let document = deps.document(); document && done < document.effects.length; document = deps.document()) {
@@ -79,11 +95,13 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
       } finally {
         isRunning = false;
       }
-      if (mustSave()) await deps.onProgress();
+      if (isRetryUnsaved()) await deps.onProgress();
+      else if (done > 0) removeSoon();
     },
     isRunning: () => isRunning,
     loaded(effects) {
       epoch++;
+      noRemovalDue();
       done = 0;
       removed = 0;
       appended = effects;
@@ -92,6 +110,7 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
     },
     saved(removedNow, appendedNow, retryAtSaved) {
       done -= removedNow;
+      if (done === 0) noRemovalDue();
       removed += removedNow;
       appended += appendedNow;
       savedRetryAt = retryAtSaved;

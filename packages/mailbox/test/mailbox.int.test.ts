@@ -260,7 +260,8 @@ test('an event that can’t be read is kept and acked, also if it has no id', as
       body: { n },
     });
   // Counted with the ack, which follows the keeping.
-  await eventually('both are parked', async () => (await replica.metric('mailbox_events_total')) === 2);
+  const parked = () => replica.metric('mailbox_events_total', { type: 'unreadable', outcome: 'parked' });
+  await eventually('both are parked', async () => (await parked()) === 2);
   const kept = await rig.store.deadLetters.list('router', 100);
   expect(kept.filter(({ origin }) => origin.type === 'who.knows')).toHaveLength(2);
   await replica.stop();
