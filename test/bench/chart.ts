@@ -35,8 +35,9 @@ export function drawChart(results: Results): string {
     return drawn;
   });
   const style = 'font-family="system-ui, sans-serif" font-size="13"';
+  const title = '<title>Turns per second, latency, and CPU per turn</title>';
   const ground = `<rect width="${WIDTH}" height="${y}" fill="#fff"/>`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" ${style}>\n${ground}\n${parts.join('\n')}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" ${style}>\n${title}\n${ground}\n${parts.join('\n')}\n</svg>\n`;
 }
 
 function drawPanel({ title, bars, colours }: Panel, top: number): string {
