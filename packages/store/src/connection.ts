@@ -45,7 +45,9 @@ export async function connectStore(options: {
         // On a replica set a majority write is a journaled one.
         writeConcern: { w: 'majority' },
         readConcern: { level: 'majority' },
-        retryWrites: true,
+        // MongoDB would note each write of a retryable command, which costs about as much as the write. Whoever writes
+        // here repeats what has failed by itself, knowing what a repeat means.
+        retryWrites: false,
         ignoreUndefined: true,
         autoIndex: false,
       });

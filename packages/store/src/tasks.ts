@@ -1,4 +1,5 @@
 // One task per turn that reached a bridge: what the callback's checks need, and the bridge's first answer.
+import { randomUUID } from 'node:crypto';
 import { type Connection, type mongo, Schema } from 'mongoose';
 import { grouped } from './grouped.ts';
 import { expiresInDays, type SideWrite } from './side-writes.ts';
@@ -27,6 +28,8 @@ export interface Task {
   endedBy?: string;
   answer?: Answer;
   answeredAt?: number;
+  /** Names the arrival that was the first. */
+  answerId?: string;
   /** Set while an answer waits for its turn to take it; the sweep announces it again. */
   answerPendingSince?: number | null;
   /** Answers after the first. */
@@ -48,6 +51,7 @@ const schema = new Schema(
     endedBy: String,
     answer: { ok: Boolean, content: String, isTimeout: Boolean },
     answeredAt: Number,
+    answerId: String,
     answerPendingSince: Number,
     extraAnswers: Number,
     expiresAt: Date,
@@ -71,6 +75,14 @@ export const taskStartedWrite = (task: StartedTask): SideWrite => ({
   upsert: true,
 });
 
+export interface AnswerArrival {
+  /** As `taskId` makes it. */
+  id: string;
+  answer: Answer;
+  /** Epoch ms. */
+  now: number;
+}
+
 export interface TaskClosing {
   /** As `taskId` makes it. */
   id: string;
@@ -87,6 +99,45 @@ export function tasks(connection: Connection) {
   const model = connection.model<Task>('tasks', schema as never, 'tasks');
   // The driver's collection where it is hot: mongoose would cast every update.
   const collection = model.collection as unknown as mongo.Collection<Task>;
+
+  const answerFields = ({ answer, now }: AnswerArrival, answerId: string) => ({
+    answer,
+    answerId,
+    answeredAt: now,
+    answerPendingSince: now,
+  });
+
+  const storeUnusual = async (arrival: AnswerArrival): Promise<StoredAnswer> => {
+    const before = await collection.findOneAndUpdate(
+      { _id: arrival.id, answeredAt: { $exists: false } },
+      { $set: answerFields(arrival, randomUUID()) },
+      { projection: { endedAt: 1 } },
+    );
+    if (before) return before.endedAt === undefined ? 'accepted' : 'late';
+    const repeated = await collection.updateOne({ _id: arrival.id }, { $inc: { extraAnswers: 1 } });
+    return repeated.matchedCount === 1 ? 'duplicate' : 'unknown';
+  };
+
+  const storeAnswers = async (arrivals: AnswerArrival[]): Promise<StoredAnswer[]> => {
+    const answerIds = arrivals.map(() => randomUUID());
+    const { matchedCount } = await collection.bulkWrite(
+      arrivals.map((arrival, index) => ({
+        updateOne: {
+          filter: { _id: arrival.id, answeredAt: { $exists: false }, endedAt: { $exists: false } },
+          update: { $set: answerFields(arrival, answerIds[index] ?? '') },
+        },
+      })),
+    );
+    // As a rule every answer is the first one and in time.
+    if (matchedCount === arrivals.length) return arrivals.map(() => 'accepted');
+    const ids = [...new Set(arrivals.map(({ id }) => id))];
+    const found = await collection.find({ _id: { $in: ids } }, { projection: { answerId: 1 } }).toArray();
+    const stored = new Set(found.map(({ answerId }) => answerId));
+    return Promise.all(
+      arrivals.map((arrival, index) => (stored.has(answerIds[index]) ? 'accepted' : storeUnusual(arrival))),
+    );
+  };
+
   return {
     find: (id: string): Promise<Task | null> => storing(() => model.findById(id).lean<Task>().exec()),
 
@@ -95,18 +146,7 @@ export function tasks(connection: Connection) {
      * @returns `unknown` when there is no such task
      * @throws RetryableError `store-away`
      */
-    async storeAnswer(id: string, answer: Answer, now: number): Promise<StoredAnswer> {
-      return storing(async () => {
-        const before = await collection.findOneAndUpdate(
-          { _id: id, answeredAt: { $exists: false } },
-          { $set: { answer, answeredAt: now, answerPendingSince: now } },
-          { projection: { endedAt: 1 } },
-        );
-        if (before) return before.endedAt === undefined ? 'accepted' : 'late';
-        const repeated = await model.updateOne({ _id: id }, { $inc: { extraAnswers: 1 } });
-        return repeated.matchedCount === 1 ? 'duplicate' : 'unknown';
-      });
-    },
+    storeAnswer: grouped((arrivals: AnswerArrival[]) => storing(() => storeAnswers(arrivals))),
 
     /**
      * Notes on a task what its conversation has decided.

@@ -31,7 +31,9 @@ const answer = (content: string) => ({ ok: true, content, isTimeout: false });
 test('the first answer of a task is accepted, all others are duplicates, whoever is first', async () => {
   await startTask('m1');
   const id = taskId('wk1:u', 'm1');
-  const outcomes = await times(10, (index) => store.tasks.storeAnswer(id, answer(`answer ${index}`), 100 + index));
+  const outcomes = await times(10, (index) =>
+    store.tasks.storeAnswer({ id, answer: answer(`answer ${index}`), now: 100 + index }),
+  );
   expect(outcomes.filter((outcome) => outcome === 'accepted')).toHaveLength(1);
   expect(outcomes.filter((outcome) => outcome === 'duplicate')).toHaveLength(9);
   const winner = outcomes.indexOf('accepted');
@@ -42,9 +44,9 @@ test('the first answer after the end of its turn is late, the next a duplicate; 
   await startTask('m2');
   const id = taskId('wk1:u', 'm2');
   await store.tasks.close({ id, endedBy: 'timeout', endedAt: 50, isAnswerTaken: false });
-  expect(await store.tasks.storeAnswer(id, answer('late'), 100)).toBe('late');
-  expect(await store.tasks.storeAnswer(id, answer('later'), 101)).toBe('duplicate');
-  expect(await store.tasks.storeAnswer(taskId('wk1:u', 'none'), answer('?'), 100)).toBe('unknown');
+  expect(await store.tasks.storeAnswer({ id, answer: answer('late'), now: 100 })).toBe('late');
+  expect(await store.tasks.storeAnswer({ id, answer: answer('later'), now: 101 })).toBe('duplicate');
+  expect(await store.tasks.storeAnswer({ id: taskId('wk1:u', 'none'), answer: answer('?'), now: 100 })).toBe('unknown');
   await startTask('m2'); // a repeated start takes nothing back
   expect(await store.tasks.find(id)).toMatchObject({ answer: answer('late'), endedBy: 'timeout' });
 });
@@ -52,7 +54,7 @@ test('the first answer after the end of its turn is late, the next a duplicate; 
 test('answers that no turn takes are listed until they are taken, and put off in between', async () => {
   await startTask('m3');
   const id = taskId('wk1:u', 'm3');
-  await store.tasks.storeAnswer(id, answer('waits'), 1_000);
+  await store.tasks.storeAnswer({ id, answer: answer('waits'), now: 1_000 });
   const untaken = async (before: number) => (await store.tasks.untaken(before, 10)).map(({ msgId }) => msgId);
   expect(await untaken(1_001)).toContain('m3');
   await store.tasks.postpone([id], 5_000);

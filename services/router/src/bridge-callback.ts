@@ -62,7 +62,7 @@ export function addBridgeCallback(
     const store = deps.store();
     if (!store || store.problem() !== null) throw new HttpError(503, 'store-away', 'the answer can not be stored now');
     const answer = { ok, content, isTimeout };
-    const status = await store.tasks.storeAnswer(id, answer, store.now());
+    const status = await store.tasks.storeAnswer({ id, answer, now: store.now() });
     callbacks.inc({ status });
     deps.logger.info({ userKey: userKeyOf(user), messageId: msgId, ok, status }, 'answer.received');
     if (status === 'unknown') throw new HttpError(404, 'task-unknown', 'there is no such task');

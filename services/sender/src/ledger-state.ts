@@ -68,6 +68,8 @@ export interface LedgerState {
   queue: QueuedText[];
   attempt: Attempt | null;
   allowance: Allowance;
+  /** The notices and courtesy last accepted: nothing else is kept of them. */
+  passed: { msgid: string; kind: TextKind }[];
   /** Parts that WeCom reported as failed after accepting them. */
   failures: { textId: string; part: number; generation: number; count: number }[];
   /** What became of items that we decide. */
@@ -136,6 +138,7 @@ export const emptyLedger = (): LedgerState => ({
   queue: [],
   attempt: null,
   allowance: { sendTime: null, receivedAt: 0, remaining: 0, renewals: 0, begun: [] },
+  passed: [],
   failures: [],
   settlements: [],
 });

@@ -17,7 +17,7 @@ import type {
 } from './ledger-state.ts';
 import { advance, type FoundDelivery } from './next-send.ts';
 import { takeReportedFailure } from './reported-failure.ts';
-import { callIdOf, takeOutcome } from './send-outcome.ts';
+import { acceptPart, callIdOf, takeOutcome } from './send-outcome.ts';
 import { toParts } from './text-parts.ts';
 import { deliveryOf, unstoredDelivery } from './unstored-delivery.ts';
 
@@ -126,11 +126,21 @@ function takeText(draft: LedgerDraft, { textId, msgId, kind, decidedAt, content,
   return { textId, delivery };
 }
 
-/** WeCom reports a part by its msgid: of a text that still stands in the queue, or of one that was stored. */
+/** WeCom reports a part by its msgid: of a text that still stands in the queue, of a passed one, or of a stored one. */
 function takeFailure(draft: LedgerDraft, failure: MsgSendFail): void {
-  const delivery = draft.state.queue
-    .map((text) => unstoredDelivery(draft.userKey, text))
-    .find((unstored) => unstored?.msgids.includes(failure.failMsgid));
+  const { failMsgid } = failure;
+  const unstored = (text: QueuedText) => unstoredDelivery(draft.userKey, text);
+  const queued = draft.state.queue.find((text) => unstored(text)?.msgids.includes(failMsgid));
+  // No answer had told us so, but what fails afterwards was accepted.
+  if (queued && queued.kind !== 'answer') acceptPart(draft, queued);
+  const { passed } = draft.state;
+  const gone = passed.find(({ msgid }) => msgid === failMsgid);
+  if (gone) {
+    draft.patch({ passed: passed.filter((one) => one !== gone) });
+    draft.counts.push(`${gone.kind}-failed`);
+    return;
+  }
+  const delivery = queued && unstored(queued);
   if (delivery) takeReportedFailure(draft, failure, delivery);
   else draft.lookup = { kind: 'failed-part', failure };
 }

@@ -2,6 +2,7 @@
 import { spendRetried } from './allowance.ts';
 import { attemptedText, type LedgerDraft } from './ledger-draft.ts';
 import type { Attempt, QueuedText, SendOutcome } from './ledger-state.ts';
+import { msgidOf } from './msgid.ts';
 import { endRefusedAttempt } from './next-send.ts';
 
 const RETRY_FIRST_MS = 1_000;
@@ -10,6 +11,7 @@ const CONFIGURATION_RETRY_MS = 30_000;
 /** A part refused as duplicate under this many msgids in a row is given up. */
 const MAX_BURNED = 8;
 const DUPLICATE_MSGID = 95033;
+const KEPT_PASSED = 16;
 
 /** The name of an attempt's present try. */
 export const callIdOf = ({ msgid, tries }: Attempt): string => `${msgid}#${tries}`;
@@ -46,11 +48,16 @@ export function takeOutcome(draft: LedgerDraft, callId: string, outcome: SendOut
 
 /** WeCom has the text's next part: on to the one after it. */
 export function acceptPart(draft: LedgerDraft, text: QueuedText) {
-  const { attempt, queue } = draft.state;
+  const { attempt, queue, passed } = draft.state;
+  const { kind, textId, next, generation } = text;
   if (attempt && attemptedText(queue, attempt) === text) draft.patch({ attempt: null });
-  draft.counts.push(`${text.kind}-sent`);
-  if (text.next + 1 >= text.parts) {
-    draft.store(text);
+  draft.counts.push(`${kind}-sent`);
+  if (next + 1 >= text.parts) {
+    if (kind === 'answer') draft.store(text);
+    else {
+      const msgid = msgidOf(draft.userKey, textId, next, generation);
+      draft.patch({ passed: [...passed, { msgid, kind }].slice(-KEPT_PASSED) });
+    }
     draft.remove(text);
   } else draft.patchText(text, { next: text.next + 1, generation: 0, triesBefore: 0, burned: 0 });
 }
