@@ -148,7 +148,8 @@ export function createUsers(options: { machine: Machine; count: number; seed: nu
       say(user, [{ kind: 'word', name: '', content: dice < 0.4 ? '继续' : ' More ' }]);
       user.isWordOpen = true;
     } else if (dice < 0.05) say(user, [{ kind: 'image', name: '' }]);
-    else if (dice < 0.08 && free >= 2) {
+    // A new code would void one that is still under way.
+    else if (dice < 0.08 && free >= 2 && user.said.filter(({ kind }) => kind === 'code').length === user.bound) {
       const binding: Promise<void> = rebind(user).finally(() => pending.delete(binding));
       pending.add(binding);
     } else if (dice < 0.25) {
