@@ -19,13 +19,16 @@ const PASSING_CODES = new Set([
 const PASSING_NAMES =
   /^(MongoNetwork|MongoServerSelection|MongoNotConnected|MongoTopologyClosed|MongoPoolCl|MongoWaitQueue|MongoOperationTimeout|MongoExpiredSession|MongoClientClosed|MongoStalePrimary|MongooseServerSelection)/;
 
+/** What Node says of a socket that is gone, without asking the system. */
+const SOCKET_CODES = /^(EPIPE|ECONN|ERR_STREAM_|ERR_SOCKET_)/;
+
 /** True if the database was away or busy, so that the operation's outcome may be unknown. */
 export function isStoreAway(error: unknown): boolean {
   if (error instanceof RetryableError) return true;
   const { name, code, syscall } = (error ?? {}) as { name?: unknown; code?: unknown; syscall?: unknown };
   if (typeof code === 'number' && PASSING_CODES.has(code)) return true;
-  // A socket's own error (ECONNRESET while writing): the driver doesn't always wrap it.
-  if (typeof syscall === 'string') return true;
+  // A socket's own error (ECONNRESET while writing, EPIPE before it): the driver doesn't always wrap it.
+  if (typeof syscall === 'string' || (typeof code === 'string' && SOCKET_CODES.test(code))) return true;
   if (hasLabel(error, 'RetryableWriteError')) return true;
   return typeof name === 'string' && (PASSING_NAMES.test(name) || isBrokenBulk(error));
 }

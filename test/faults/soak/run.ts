@@ -15,6 +15,7 @@ import { createUsers } from './users.ts';
 import { findUnanswered, judge } from './verdict.ts';
 
 const SETTLE_MS = 180_000;
+const TIDY_MS = 30_000;
 
 export interface RunOptions {
   seed: number;
@@ -65,13 +66,14 @@ export async function runSoak(options: RunOptions): Promise<Report> {
     memory.stop();
     const settled = await settle(machine, users, SETTLE_MS);
     say(settled ? 'all is answered' : 'not all is answered');
-    // What is answered is also to be put away.
-    const leftovers = await eventually('nothing is left', async () => (await look()).length === 0, {
-      withinMs: settled ? 30_000 : 1,
-      everyMs: 500,
-    })
-      .then(() => [])
-      .catch(look);
+    // What is answered is also to be put away; a late reply may wait for its user's next message.
+    const isTidy = async () => {
+      const left = await look();
+      users.nudge(left.map(({ user }) => user.slice(user.indexOf(':') + 1)));
+      return left.length === 0;
+    };
+    const wait = { withinMs: settled ? TIDY_MS : 1, everyMs: 5_000 };
+    const leftovers = await eventually('nothing is left', isTidy, wait).then(() => [], look);
     const verdict = judge(machine, users.said, injector.happened);
     verdict.violations.push(...leftovers);
     await Promise.all(machine.replicas.map(({ service }) => service.stop()));
