@@ -3,7 +3,7 @@ import { lookup } from 'node:dns';
 import { describeError, literalAddress, type Networks, refuseAddress } from '@pipeline/runtime';
 import { Agent, request } from 'undici';
 import { failureOf, refusalOf } from './bridge-answer.ts';
-import type { Breaker } from './circuit-breakers.ts';
+import type { CircuitBreakers } from './circuit-breakers.ts';
 import type { BridgeOutcome, Turn } from './conversation-state.ts';
 
 const MAX_ACK_BYTES = 256 * 1024;
@@ -37,13 +37,12 @@ export interface BridgeClient {
   close(): Promise<void>;
 }
 
-/** @param breakerFor the circuit breaker of an instance, around a given call */
 export function createBridgeClient(options: {
   ackTimeoutMs: number;
   allowedNetworks: Networks;
-  breakerFor: (instanceId: string) => Breaker<BridgeOutcome>;
+  breakers: Pick<CircuitBreakers<BridgeOutcome>, 'fire'>;
 }): BridgeClient {
-  const { ackTimeoutMs, allowedNetworks, breakerFor } = options;
+  const { ackTimeoutMs, allowedNetworks, breakers } = options;
   const agent = new Agent({
     connect: {
       timeout: ackTimeoutMs,
@@ -94,7 +93,7 @@ export function createBridgeClient(options: {
   return {
     async postTask(turn, task) {
       try {
-        const outcome = await breakerFor(turn.instanceId).fire(() => post(turn, task));
+        const outcome = await breakers.fire(turn.instanceId, () => post(turn, task));
         return { outcome, detail: outcome.kind === 'acked' ? 'acked' : 'refused by the bridge' };
       } catch (error) {
         if (error instanceof BridgeFailure) return { outcome: error.outcome, detail: error.message };

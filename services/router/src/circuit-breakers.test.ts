@@ -21,10 +21,7 @@ function breakers() {
   });
   close = created.close;
   const call = async (instanceId: string, run: () => Promise<string>) =>
-    created
-      .breakerFor(instanceId)
-      .fire(run)
-      .catch((error: Error & { code?: string }) => error.code ?? error.message);
+    created.fire(instanceId, run).catch((error: Error & { code?: string }) => error.code ?? error.message);
   const inMemory = async () => (await metrics.registry.getSingleMetric('router_breakers')?.get())?.values[0]?.value;
   return { call, inMemory, ...created };
 }
@@ -87,9 +84,15 @@ describe('the circuit of an instance', () => {
   });
 });
 
-test('the breaker of an instance that nobody calls is dropped, an open one is kept', async () => {
+test('an instance without failures takes no breaker', async () => {
   const { call, inMemory } = breakers();
-  await call('idle', working);
+  for (let i = 0; i < 10; i++) expect(await call('healthy', working)).toBe('ack');
+  expect(await inMemory()).toBe(0);
+});
+
+test('a breaker that knows nothing any more is dropped, an open one is kept', async () => {
+  const { call, inMemory } = breakers();
+  await call('idle', failing);
   await open(call, 'open');
   expect(await inMemory()).toBe(2);
   jest.advanceTimersByTime(29_000);

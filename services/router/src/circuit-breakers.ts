@@ -11,15 +11,28 @@ export interface BreakerSettings {
   resetMs: number;
 }
 
-const EVICT_AFTER_IDLE_MS = 10 * 60_000;
-const EVICT_INTERVAL_MS = 60_000;
+const EVICT_INTERVAL_MS = 10_000;
 
-export type Breaker<T> = CircuitBreaker<[() => Promise<T>], T>;
+type Breaker<T> = CircuitBreaker<[() => Promise<T>], T>;
 
-/** @returns `breakerFor(instanceId)`; idle closed breakers are dropped, ten thousand of them fit into 100 MB */
-export function createCircuitBreakers<T>(settings: BreakerSettings, deps: { logger: Logger; metrics: Metrics }) {
+export interface CircuitBreakers<T> {
+  /** Makes a call through the circuit of an instance. @throws what the call throws, or an error of code EOPENBREAKER */
+  fire(instanceId: string, call: () => Promise<T>): Promise<T>;
+  close(): void;
+}
+
+/**
+ * An instance gets a breaker with its first failure, which then knows of the calls that went well before; until then
+ * they are only counted (ten thousand breakers take 100 MB). One that knows nothing any more is dropped.
+ */
+export function createCircuitBreakers<T>(
+  settings: BreakerSettings,
+  deps: { logger: Logger; metrics: Metrics },
+): CircuitBreakers<T> {
   const { logger, metrics } = deps;
   const breakers = new Map<string, { breaker: Breaker<T>; usedAt: number }>();
+  /** Of instances without a breaker: calls that went well within a window. */
+  const healthy = new Map<string, { since: number; successes: number }>();
   const transitions = metrics.counter('router_breaker_transitions_total', 'Circuit breaker changes', [
     'state',
   ] as const);
@@ -30,16 +43,19 @@ export function createCircuitBreakers<T>(settings: BreakerSettings, deps: { logg
   metrics.gaugeOf('router_breakers', 'Circuit breakers in memory', () => breakers.size);
 
   const create = (instanceId: string): Breaker<T> => {
+    const successes = healthy.get(instanceId)?.successes ?? 0;
+    const window = { rollingCountTimeout: settings.windowMs, rollingCountBuckets: 1 };
+    const lean = { rollingPercentilesEnabled: false, enableSnapshots: false };
+    const stats = { fires: successes, successes };
     const breaker: Breaker<T> = new CircuitBreaker((call: () => Promise<T>) => call(), {
+      ...window,
+      ...lean,
+      status: CircuitBreaker.newStatus({ ...window, ...lean, stats } as never),
       timeout: false, // the call has its own
       // opossum opens above the percentage, ours opens at it
       errorThresholdPercentage: settings.errorPercent - 0.001,
       volumeThreshold: settings.volume,
-      rollingCountTimeout: settings.windowMs,
-      rollingCountBuckets: 1,
       resetTimeout: settings.resetMs,
-      rollingPercentilesEnabled: false,
-      enableSnapshots: false,
     });
     const changed = (state: 'open' | 'half-open' | 'closed') => () => {
       transitions.inc({ state });
@@ -52,26 +68,42 @@ export function createCircuitBreakers<T>(settings: BreakerSettings, deps: { logg
   };
 
   const evictIdle = () => {
-    const before = performance.now() - EVICT_AFTER_IDLE_MS;
+    const before = performance.now() - settings.windowMs;
     for (const [instanceId, { breaker, usedAt }] of breakers) {
       if (usedAt > before || !breaker.closed) continue;
       breaker.shutdown();
       breakers.delete(instanceId);
     }
+    for (const [instanceId, { since }] of healthy) if (since <= before) healthy.delete(instanceId);
   };
   const evicting = setInterval(evictIdle, EVICT_INTERVAL_MS);
   evicting.unref();
 
+  const countSuccess = (instanceId: string) => {
+    const now = performance.now();
+    const known = healthy.get(instanceId);
+    if (known && now - known.since < settings.windowMs) known.successes++;
+    else healthy.set(instanceId, { since: now, successes: 1 });
+  };
+
+  const breakerFor = (instanceId: string): Breaker<T> => {
+    const known = breakers.get(instanceId) ?? { breaker: create(instanceId), usedAt: 0 };
+    known.usedAt = performance.now();
+    breakers.set(instanceId, known);
+    healthy.delete(instanceId);
+    return known.breaker;
+  };
+
   return {
-    breakerFor(instanceId: string): Breaker<T> {
-      const known = breakers.get(instanceId);
-      if (known) {
-        known.usedAt = performance.now();
-        return known.breaker;
+    async fire(instanceId, call) {
+      if (breakers.has(instanceId)) return breakerFor(instanceId).fire(call);
+      try {
+        const result = await call();
+        countSuccess(instanceId);
+        return result;
+      } catch (error) {
+        return breakerFor(instanceId).fire(() => Promise.reject(error));
       }
-      const breaker = create(instanceId);
-      breakers.set(instanceId, { breaker, usedAt: performance.now() });
-      return breaker;
     },
     close() {
       clearInterval(evicting);

@@ -96,7 +96,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
     const bridge = createBridgeClient({
       ackTimeoutMs: config.BRIDGE_ACK_TIMEOUT_MS,
       allowedNetworks: config.BRIDGE_ALLOWED_NETWORKS,
-      breakerFor: breakers.breakerFor,
+      breakers,
     });
     opened(bridge.close);
 
