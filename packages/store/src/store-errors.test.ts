@@ -19,3 +19,7 @@ test('our own mistakes are not taken for an absent database', () => {
   expect(isStoreAway(new TypeError('no such field'))).toBe(false);
   expect(isStoreAway(Object.assign(new TypeError('wrong'), { code: 'ERR_INVALID_ARG_TYPE' }))).toBe(false);
 });
+
+test('a connection that the driver has given up together with others is one that is away', () => {
+  expect(isStoreAway(Object.assign(new Error('interrupted'), { name: 'PoolClearedOnNetworkError' }))).toBe(true);
+});

@@ -96,8 +96,8 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
         CALLBACK_SIGNING_KEYS: 'test-signing-key-test-signing-key-0123',
         AGENT_SERVICE_PUBLIC_URL: `http://127.0.0.1:${toRouter.port}`,
         // Short, so that what goes wrong is soon tried again.
-        POLL_INTERVAL_ACTIVE_MS: '200',
-        POLL_INTERVAL_IDLE_MS: '200',
+        POLL_INTERVAL_ACTIVE_MS: '400',
+        POLL_INTERVAL_IDLE_MS: '400',
         POLL_INTERVAL_ERROR_MS: '300',
         POLL_INTERVAL_ERROR_MAX_MS: '1000',
         WECOM_TIMEOUT_MS: '3000',

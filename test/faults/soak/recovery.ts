@@ -7,9 +7,16 @@ import type { Ending } from './verdict.ts';
 /** A user is affected who had a message open at that moment, or wrote so soon after it. */
 const SOON_MS = 1_000;
 
+export interface Wait {
+  ms: number;
+  /** Epoch ms of the kill or return. */
+  moment: number;
+  said: Said;
+}
+
 export interface Recovery {
-  /** ms, ascending. */
-  waits: number[];
+  /** The longest last. */
+  waits: Wait[];
   p99: number | null;
 }
 
@@ -28,13 +35,13 @@ export function measureRecovery(
   const disturbing = happened.filter(isDisturbing);
   const hits = machine.wecom.control.faultHits();
   const byUser = Map.groupBy(said, ({ user }) => user);
-  const waits: number[] = [];
+  const waits: Wait[] = [];
   for (const moment of moments) {
     const until = moment + clearMs;
     if (disturbing.some(({ from, to }) => from < until && to > moment - clearMs)) continue;
-    // WeCom fails one call in twenty: users whose own calls it failed waited for that, and all did if it was sync_msg.
+    // WeCom fails one call in twenty: users whose own calls it failed waited for that, and all did if sync_msg hung.
     const hit = hits.filter(({ at }) => at > moment - clearMs && at < until);
-    if (hit.some(({ api, kinds }) => api === 'sync_msg' && kinds.some((kind) => !isHarmless(kind)))) continue;
+    if (hit.some(({ api, kinds }) => api === 'sync_msg' && kinds.some(isSlow))) continue;
     const hitUsers = new Set(hit.map(({ externalUserId }) => externalUserId));
     for (const [user, ofUser] of byUser) {
       if (hitUsers.has(user)) continue;
@@ -43,24 +50,29 @@ export function measureRecovery(
         .filter((found) => found !== undefined)
         .find(({ said: { at }, endedAt }) => at < moment + SOON_MS && endedAt > moment);
       if (!ending || isTroubled(machine, ending)) continue;
-      waits.push(ending.endedAt - Math.max(moment, ending.said.at));
+      waits.push({ ms: ending.endedAt - Math.max(moment, ending.said.at), moment, said: ending.said });
     }
   }
-  waits.sort((a, b) => a - b);
-  return { waits, p99: waits[Math.ceil(waits.length * 0.99) - 1] ?? null };
+  waits.sort((a, b) => a.ms - b.ms);
+  return { waits, p99: waits[Math.ceil(waits.length * 0.99) - 1]?.ms ?? null };
 }
 
-const isHarmless = (kind: string) => ['replay', 'emptyPage', 'shortPage', 'delay'].includes(kind);
+/** The others cost ingest a fraction of a second. */
+const isSlow = (kind: string) => kind === 'delay' || kind === 'hang';
 
-/** Its bridge was slow or failed: the wait says nothing about us. */
-function isTroubled(machine: Machine, { by, said, endedAt }: Ending): boolean {
+/** Its bridge was slow or failed, or it waited for the user's next message to pay for it: that says nothing about us. */
+function isTroubled(machine: Machine, { by, said, endedAt, sent }: Ending): boolean {
+  const since = machine.wecom.control.sent({ user: said.user }).filter(({ acceptedAt }) => acceptedAt > said.at);
+  const before = since.findLast(({ seq }) => seq < sent.seq);
+  if (before?.remaining === 0 || since.some(({ failType, seq }) => failType !== undefined && seq < sent.seq))
+    return true;
   const tasks = machine.bridge.control.tasks({ user: said.user });
   const running = tasks.filter(({ startedAt }) => startedAt > said.at - 60_000 && startedAt < endedAt);
   return (
     (by !== 'answer' && by !== 'bound') ||
     running.some(({ ack, result, startedAt, endedAt: over }) => {
-      const isSlow = over === null || over - startedAt > 1_500;
-      return isSlow && startedAt < endedAt ? true : (ack !== 'accept' && ack !== '') || result === 'error';
+      const tookLong = over === null || over - startedAt > 1_500;
+      return tookLong && startedAt < endedAt ? true : (ack !== 'accept' && ack !== '') || result === 'error';
     })
   );
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Happened } from './inject.ts';
 import type { Machine } from './machine.ts';
 import { EARLY_MS, type MemoryWatch } from './memory.ts';
-import { measureRecovery } from './recovery.ts';
+import { measureRecovery, type Recovery } from './recovery.ts';
 import type { Said } from './users.ts';
 import { type Verdict, VIOLATIONS } from './verdict.ts';
 
@@ -14,6 +14,7 @@ const MEMORY_BAR = 0.2;
 /** Below it a percentile is chance. */
 const FEWEST_WAITS = 50;
 const MAX_SHOWN = 40;
+const MAX_SLOW = 5;
 
 export interface Report {
   table: string;
@@ -46,9 +47,13 @@ export function report(options: {
         .join(' · ') || '0'
     );
   };
-  const bar = (name: string, ms: number | null, count: number, barMs: number) => {
+  const bar = (name: string, { p99: ms, waits }: Recovery, barMs: number) => {
+    const count = waits.length;
     row(name, ms === null ? 'no sample' : `${(ms / 1000).toFixed(2)} s (${count} waits; bar ${barMs / 1000} s)`);
-    if (ms !== null && ms > barMs && count >= FEWEST_WAITS) faults.push(`${name}: ${(ms / 1000).toFixed(2)} s`);
+    if (ms === null || ms <= barMs || count < FEWEST_WAITS) return;
+    const slow = waits.slice(-MAX_SLOW).filter((wait) => wait.ms > barMs);
+    const told = slow.map((wait) => `${wait.said.user} ${wait.said.msgid} ${(wait.ms / 1000).toFixed(1)} s`);
+    faults.push(`${name}: ${(ms / 1000).toFixed(2)} s (${told.join(', ')})`);
   };
 
   row('seed', options.seed);
@@ -85,7 +90,7 @@ export function report(options: {
     ({ kind }) => kind !== 'kill' && kind !== 'step-clock' && kind !== 'revoke-tokens',
     SERVICE_KILL_BAR_MS,
   );
-  bar('next answer after a kill of a service, p99', afterKill.p99, afterKill.waits.length, SERVICE_KILL_BAR_MS);
+  bar('next answer after a kill of a service, p99', afterKill, SERVICE_KILL_BAR_MS);
   const brokerKills = serverKills.filter(({ target }) => target === 'rabbitmq');
   const isOther = ({ kind }: Happened) => !['kill', 'kill-server', 'step-clock', 'revoke-tokens'].includes(kind);
   const afterBroker = recovery(
@@ -93,7 +98,7 @@ export function report(options: {
     isOther,
     10_000,
   );
-  bar('next answer after the broker is back, p99', afterBroker.p99, afterBroker.waits.length, BROKER_KILL_BAR_MS);
+  bar('next answer after the broker is back, p99', afterBroker, BROKER_KILL_BAR_MS);
   const down = brokerKills.map(({ from, to }) => to - from);
   if (down.length > 0) row('broker away after kill -9', `${(Math.max(...down) / 1000).toFixed(1)} s at most`);
 

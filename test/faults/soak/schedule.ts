@@ -17,7 +17,7 @@ export type Fault = { atMs: number } & (
 export const CYCLE_MS = 100_000;
 const STORM_MS = 50_000;
 const BROKER_KILL_MS = 75_000;
-const KILL_EVERY_MS = 3_600;
+const KILL_EVERY_MS = 3_300;
 
 const NETWORK = ['cut', 'cut', 'silent', 'silent up', 'silent down', 'refused'] as const;
 
