@@ -3,9 +3,9 @@ import { errorFields, type Logger, sleep, waitAtMost } from '@pipeline/runtime';
 import type { Store } from '@pipeline/store';
 
 // A killed puller's account rests for this long at most, so it is short; a lease lost by a hiccup comes back by itself.
-const LEASE_MS = 3_000;
-const RENEW_MS = 1_000;
-const RETRY_MS = 1_000;
+const LEASE_MS = 2_000;
+const RENEW_MS = 500;
+const RETRY_MS = 500;
 const RELEASE_MS = 1_000;
 
 export interface LeaseHolder {

@@ -1,4 +1,4 @@
-// Soak ─▶ the whole system with a proxy at every hop and two replicas where there can be two.
+// Soak ─▶ the whole system with a proxy at every hop and two replicas of every service.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { applyTopology } from '@pipeline/broker';
@@ -13,6 +13,7 @@ import { answerFor } from './words.ts';
 /** How long a bridge has for its answer: short, so that the tests needn't wait long for those that never come. */
 export const CALLBACK_TIMEOUT_MS = 30_000;
 const BRIDGE_RETRY_MS = 60_000;
+const ALL_TWICE = ['ingest', 'binder', 'router', 'sender'].flatMap((name) => [`${name}-1`, `${name}-2`]);
 const CLOCK_STEP = fileURLToPath(new URL('./clock-step.mjs', import.meta.url));
 
 export interface Replica {
@@ -54,7 +55,7 @@ export interface MachineOptions {
 /** Starts everything and waits until every replica is ready. */
 export async function startMachine(options: MachineOptions): Promise<Machine> {
   const { owner, servers, partitions } = options;
-  const labels = options.labels ?? ['ingest-1', 'binder-1', 'router-1', 'router-2', 'sender-1', 'sender-2'];
+  const labels = options.labels ?? ALL_TWICE;
   await applyTopology({ ...servers, partitions });
   const wecom = await startWecomSimulator();
   const bridge = await startBridgeSimulator({ answer: answerFor, readsPrompts: false, retryForMs: BRIDGE_RETRY_MS });
