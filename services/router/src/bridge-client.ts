@@ -32,7 +32,10 @@ class BridgeFailure extends Error {
 const FAILED: BridgeOutcome = { kind: 'ended', text: 'failed' };
 
 export interface BridgeClient {
-  /** Never rejects. `detail` is for the log: what happened, without the bridge's own words. */
+  /**
+   * Never rejects. `detail` is for the log: what happened, without the bridge's own words. No outcome comes of a call
+   * that `close` breaks off: the bridge may have taken the task, and whoever owns the conversation next asks it again.
+   */
   postTask(turn: Turn, task: BridgeTask): Promise<{ outcome: BridgeOutcome; detail: string }>;
   close(): Promise<void>;
 }
@@ -63,6 +66,7 @@ export function createBridgeClient(options: {
     keepAliveTimeout: 10_000,
     pipelining: 1,
   });
+  let isClosed = false;
 
   const post = async (turn: Turn, task: BridgeTask): Promise<BridgeOutcome> => {
     const { serverHost, hostPort } = turn;
@@ -96,12 +100,16 @@ export function createBridgeClient(options: {
         const outcome = await breakers.fire(turn.instanceId, () => post(turn, task));
         return { outcome, detail: outcome.kind === 'acked' ? 'acked' : 'refused by the bridge' };
       } catch (error) {
+        if (isClosed) return new Promise(() => {});
         if (error instanceof BridgeFailure) return { outcome: error.outcome, detail: error.message };
         if ((error as { code?: unknown }).code === 'EOPENBREAKER') return { outcome: FAILED, detail: 'circuit open' };
         return { outcome: FAILED, detail: describeError(error) };
       }
     },
-    close: () => agent.destroy(),
+    close() {
+      isClosed = true;
+      return agent.destroy();
+    },
   };
 }
 
