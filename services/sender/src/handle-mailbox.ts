@@ -13,7 +13,7 @@ import {
 } from '@pipeline/contracts';
 import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { errorCode, InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
-import type { Store } from '@pipeline/store';
+import { replayNumber, type Store } from '@pipeline/store';
 import { describeErrcode, type ErrcodeClass, isWecomError, type WecomClient } from '@pipeline/wecom';
 import type { AccountGate } from './account-gate.ts';
 import { sentContent } from './affordable.ts';
@@ -40,7 +40,10 @@ export function ledgerBehaviour(
     callOf,
     deduplication(event) {
       if (event.type === 'customer.item') return { id: event.item.msgId, time: event.item.sendTime };
-      return event.type === 'text' ? { id: event.text.textId, time: event.text.decidedAt } : null;
+      if (event.type !== 'text') return null;
+      const { textId: id, decidedAt } = event.text;
+      // A replay whose fate nobody knew goes out again with another time; 0: it may always be a repeat.
+      return { id, time: replayNumber(id) > 0 ? 0 : decidedAt };
     },
     wake: () => ({ type: 'wake', id: 'timer' }),
     callLost: (callId) => ({ type: 'call.lost', id: `${callId}:lost`, callId }),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { ledgerAfterMessage, longAnswer } from '../test/ledger-world.ts';
+import { ledgerBehaviour } from './handle-mailbox.ts';
 
 const HOUR_MS = 3_600_000;
 type World = ReturnType<typeof ledgerAfterMessage>;
@@ -68,6 +69,14 @@ describe('a replayed text', () => {
     world.sendAll();
     expect(world.got()).toEqual(['a.0', 'a.1', 'a.2', 'a#1~1.0']);
   });
+});
+
+test('a replay that goes out again later is never taken for a newer text that need not be looked up', () => {
+  const { deduplication } = ledgerBehaviour({ allowance: 5, reserve: 3, windowMs: 48 * HOUR_MS });
+  const at = (textId: string, decidedAt: number) =>
+    deduplication({ type: 'text', id: textId, text: { textId, msgId: 'm', kind: 'answer', decidedAt, content: '' } });
+  expect(at('m:answer~1', 2_000)).toEqual(at('m:answer~1', 1_000));
+  expect(at('m:answer', 1_000)).toEqual({ id: 'm:answer', time: 1_000 });
 });
 
 test('what became of an item also holds for its replay', () => {

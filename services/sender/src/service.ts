@@ -10,6 +10,7 @@ import {
   createMetrics,
   type Logger,
   type Service,
+  waitAtMost,
 } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
 import { type CallQuota, createCallQuota, createWecomClient } from '@pipeline/wecom';
@@ -20,6 +21,7 @@ import type { LedgerEvent } from './ledger-state.ts';
 import { createSendConcurrency } from './send-concurrency.ts';
 
 const PREFETCH = 200;
+const CLOSE_MS = 1_000;
 
 export function createSender(config: SenderConfig, logger: Logger): Service {
   const health = createHealth();
@@ -92,7 +94,8 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
       clock: openedStore.now,
       quota,
     });
-    opened(wecom.close);
+    // It waits for the calls under way, which may take longer than a stop may.
+    opened(() => waitAtMost(CLOSE_MS, wecom.close()));
 
     mailbox = createMailbox({
       service: 'sender',
