@@ -1,8 +1,11 @@
 // npm start, npm test: which port each part listens on. A default that is taken is replaced, one that was set is not.
+import { randomInt } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import { StartError } from './start-error.mjs';
 
 const CONNECT_MS = 300;
+const FIRST_PORT = 10_240;
+const LAST_PORT = 32_000;
 
 /** @param {{ bindAddress?: string }} [options] what the services bind to */
 export function createPortPicker({ bindAddress = '127.0.0.1' } = {}) {
@@ -94,15 +97,13 @@ const forbidden = (/** @type {number} */ port) =>
     'Ports below 1024 are usually for root only: choose a higher one.',
   );
 
+/**
+ * Below the range from which systems take ports for outgoing connections: one of those could take the place of a server
+ * while that restarts.
+ */
 async function anyFree(/** @type {(port: number) => Promise<boolean>} */ isFree) {
   for (;;) {
-    const port = await new Promise((resolve, reject) => {
-      const server = createServer().once('error', reject);
-      server.listen({ port: 0, host: '127.0.0.1' }, () => {
-        const address = /** @type {import('node:net').AddressInfo} */ (server.address());
-        server.close(() => resolve(address.port));
-      });
-    });
+    const port = randomInt(FIRST_PORT, LAST_PORT + 1);
     if (await isFree(port)) return port;
   }
 }

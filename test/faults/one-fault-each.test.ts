@@ -77,6 +77,8 @@ test('a full mailbox of the router holds ingest up; then everything comes, once 
 
 test('a full mailbox of the sender keeps texts in the conversations; then they come, once and in order', async () => {
   const { router, sender } = pipeline.services;
+  // Long enough for the answers to meet the full mailbox.
+  pipeline.bridge.control.changeSettings({ behaviour: { delayMs: 3_000 } });
   askAll();
   await eventually('the bridge is asked', () => pipeline.bridge.control.task(asked.at(-1)?.msgid ?? ''));
   await sender.stop();
@@ -85,6 +87,7 @@ test('a full mailbox of the sender keeps texts in the conversations; then they c
   askAll();
   const refusals = () => metric(router.url, 'mailbox_refused_publishes_total');
   await eventually('the broker refuses', async () => (await refusals()) > 0);
+  pipeline.bridge.control.changeSettings({ behaviour: { delayMs: 60 } });
   await limitMailboxes('sender', null);
   await sender.start();
   expect(await findings()).toEqual(NO_FINDINGS);

@@ -1,5 +1,5 @@
 // The whole pipeline as four processes between two simulators, for end-to-end and fault tests.
-import { createServer } from 'node:net';
+import { createPortPicker } from '../../deploy/start/free-port.mjs';
 import { type BridgeSimulator, startBridgeSimulator } from '../simulators/bridge/start-bridge-simulator.ts';
 import type { SettingsPatch } from '../simulators/wecom/platform/settings.ts';
 import { startWecomSimulator, type WecomSimulator } from '../simulators/wecom/start-wecom-simulator.ts';
@@ -123,17 +123,10 @@ export async function startPipeline(options: PipelineOptions = {}): Promise<Pipe
   return pipeline;
 }
 
-/** Ports free at this moment. */
+/** Ports that are free, and that no outgoing connection is given. */
 export async function freePorts(count: number): Promise<number[]> {
-  const probes = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    probes.map(
-      (probe) =>
-        new Promise<number>((resolve) => {
-          probe.listen(0, '127.0.0.1', () => resolve((probe.address() as { port: number }).port));
-        }),
-    ),
-  );
-  await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))));
+  const picker = createPortPicker();
+  const ports: number[] = [];
+  while (ports.length < count) ports.push((await picker.pick('a test')).port);
   return ports;
 }

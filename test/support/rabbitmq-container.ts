@@ -1,7 +1,9 @@
 // RabbitMQ in a container, as tests need it.
+import { fileURLToPath } from 'node:url';
 import { RabbitMQContainer, type StartedRabbitMQContainer } from '@testcontainers/rabbitmq';
 
 const PLUGINS = '[rabbitmq_management,rabbitmq_prometheus,rabbitmq_consistent_hash_exchange].\n';
+const ADVANCED = fileURLToPath(new URL('../../deploy/rabbitmq/advanced.config', import.meta.url));
 const MANAGEMENT_PORT = 15_672;
 const START_MS = 150_000;
 
@@ -9,6 +11,7 @@ const START_MS = 150_000;
 export function rabbitmqContainer(image: string, labels: Record<string, string> = {}): RabbitMQContainer {
   return new RabbitMQContainer(image)
     .withCopyContentToContainer([{ content: PLUGINS, target: '/etc/rabbitmq/enabled_plugins' }])
+    .withCopyFilesToContainer([{ source: ADVANCED, target: '/etc/rabbitmq/advanced.config' }])
     .withLabels(labels)
     .withStartupTimeout(START_MS);
 }

@@ -1,6 +1,6 @@
 // One user's actor: events in, one after another; load, reduce, save, effects, ack.
 import { describeError } from '@pipeline/runtime';
-import type { ActorDocument, SaveOutcome, StoredEffect } from '@pipeline/store';
+import { type ActorDocument, isStoreAway, type SaveOutcome, type StoredEffect } from '@pipeline/store';
 import { type Actor, type ActorDeps, type Input, THROWING_WAKE_PAUSE_MS } from './actor-types.ts';
 import { createAlarm, earliest } from './alarm.ts';
 import type { ActorEvent, OpenCall } from './behaviour.ts';
@@ -59,7 +59,15 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     if (isRunning || isDropped) return;
     isRunning = true;
     try {
-      while (!isDropped && (inbox.length > 0 || mustSaveAnyway())) await step();
+      while (!isDropped && (inbox.length > 0 || mustSaveAnyway())) {
+        try {
+          await step();
+        } catch (error) {
+          const [culprit, ...behind] = inHand;
+          if (isDropped || isStoreAway(error) || !culprit) throw error;
+          await handleFailure(culprit, error, behind);
+        }
+      }
     } catch (error) {
       if (!isDropped) deps.storeAway(error);
     } finally {
@@ -132,7 +140,8 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     const due = behaviour.dueAt(document.state);
     // A wake may have killed the last owner: events get through first, and one that was put off stays so.
     noWakeBefore = deps.now() + IDLE_WAKE_PAUSE_MS;
-    if (due !== null && document.wakeAt !== null && document.wakeAt > due) wakesPausedUntil = document.wakeAt;
+    if (due !== null && document.wakeAt !== null && document.wakeAt > due)
+      wakesPausedUntil = Math.min(document.wakeAt, deps.now() + THROWING_WAKE_PAUSE_MS);
     effects.loaded(document.effects.length);
     // Effects of earlier inputs are in this document or were removed by whoever saved it.
     unacked = unacked.map(({ input }) => ({ input, ackAt: effects.appended() }));

@@ -56,7 +56,9 @@ export async function connectStore(options: {
       if (signal?.aborted)
         throw new RetryableError('store-away', 'stopped while waiting for MongoDB', { cause: error });
       const { name, message } = error as Error;
-      if (/^Mongo(Parse|InvalidArgument)Error$/.test(name) || message.startsWith('Unable to parse'))
+      // The parser's words would quote a password that stands where a host should.
+      if (message.startsWith('Unable to parse')) throw new ConfigError('MONGODB_URI: its hosts can not be read');
+      if (/^Mongo(Parse|InvalidArgument)Error$/.test(name))
         throw new ConfigError(`MONGODB_URI: ${describeError(error)}`);
       problem = `MongoDB is unreachable: ${describeError(error)}`;
       if (attempt === 0) logger.warn({ err: error }, 'store.awaited');
@@ -76,11 +78,15 @@ export async function connectStore(options: {
 
   const watch = async () => {
     let measuredAt = Number.NEGATIVE_INFINITY;
+    let bootedAt = 0;
     while (!closed) {
       try {
-        if (problem !== null || performance.now() - measuredAt > CLOCK_REFRESH_MS) {
+        // The monotonic clock stands still while the machine sleeps.
+        const hasSlept = Math.abs(Date.now() - performance.now() - bootedAt) > PING_INTERVAL_MS;
+        if (problem !== null || hasSlept || performance.now() - measuredAt > CLOCK_REFRESH_MS) {
           await measureClock();
           measuredAt = performance.now();
+          bootedAt = Date.now() - measuredAt;
         } else {
           await connection.db?.admin().command({ ping: 1 }, { timeoutMS: 3_000 });
         }

@@ -13,8 +13,8 @@ export function isDuplicateKey(error: unknown): boolean {
  * locks, and what an operator has to mend (rights, disk). No event may be given up for any of them.
  */
 const PASSING_CODES = new Set([
-  6, 7, 13, 18, 24, 46, 50, 64, 89, 91, 112, 133, 134, 189, 202, 251, 262, 317, 358, 9001, 10107, 11600, 11602, 13435,
-  13436, 14031,
+  6, 7, 13, 18, 24, 46, 50, 64, 89, 91, 112, 133, 134, 189, 202, 251, 262, 317, 358, 365, 9001, 10107, 11600, 11601,
+  11602, 13435, 13436, 14031,
 ]);
 const PASSING_NAMES =
   /^(PoolClearedOnNetwork|MongoNetwork|MongoServerSelection|MongoNotConnected|MongoTopologyClosed|MongoPoolCl|MongoWaitQueue|MongoOperationTimeout|MongoExpiredSession|MongoClientClosed|MongoStalePrimary|MongooseServerSelection)/;

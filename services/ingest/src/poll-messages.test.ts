@@ -60,7 +60,11 @@ function start(parts: Parts = {}) {
         starts = 0;
       },
     } as never,
-    lease: { isHeld: parts.isHeld ?? (() => true), isElsewhere: () => parts.isHeld?.() === false },
+    lease: {
+      isHeld: parts.isHeld ?? (() => true),
+      isElsewhere: () => parts.isHeld?.() === false,
+      stop: async () => {},
+    },
     serversProblem: parts.serversProblem ?? (() => null),
     now: () => 2_000_000,
     intervals: {

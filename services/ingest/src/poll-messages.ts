@@ -53,7 +53,7 @@ export function createPoller(deps: {
   publishPage: PublishPage;
   cursors: Pick<Store['syncCursors'], 'open' | 'advance'>;
   poisonCounts: Pick<Store['poisonCounts'], 'raise' | 'clear'>;
-  lease: Pick<LeaseHolder, 'isHeld' | 'isElsewhere'>;
+  lease: Pick<LeaseHolder, 'isHeld' | 'isElsewhere' | 'stop'>;
   /** Why broker or database can't be used now, or null. */
   serversProblem: () => string | null;
   /** Epoch ms, database clock. */
@@ -170,6 +170,8 @@ export function createPoller(deps: {
       history = next.history;
       if (outcome.kind === 'barred') {
         state = 'not polling';
+        // Another replica may have the right settings.
+        void lease.stop();
         return;
       }
       // Whoever rang while the page was under way may mean something behind it. An error's pause is nobody's to end.

@@ -42,7 +42,7 @@ createPoller({
   }),
   cursors: store.syncCursors,
   poisonCounts: store.poisonCounts,
-  lease: { isHeld: () => true, isElsewhere: () => false },
+  lease: { isHeld: () => true, isElsewhere: () => false, stop: async () => {} },
   serversProblem: () => store.problem() ?? broker.problem(),
   now: store.now,
   intervals: { activeMs: 30, idleMs: 30, idleThresholdMs: 1_000, errorMs: 30, errorMaxMs: 1_000 },
