@@ -4,7 +4,7 @@ import { mailboxQueues } from '@pipeline/contracts';
 import { createLogger } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
 import { eventually } from './eventually.ts';
-import { createTestServersWithTopology, type TestServers } from './servers.ts';
+import { createTestServers, createTestServersWithTopology, type TestServers } from './servers.ts';
 
 export interface Arrived {
   queue: string;
@@ -51,6 +51,22 @@ export async function openServers(partitions = 2): Promise<OpenServers> {
     async drop() {
       await broker.close();
       await store.close();
+      await servers.drop();
+    },
+  };
+}
+
+/** A fresh database, with as many connections of their own to it as there are replicas. `drop` closes everything. */
+export async function openReplicaStores(replicas: number): Promise<{ stores: Store[]; drop(): Promise<void> }> {
+  const servers = await createTestServers();
+  const open = () => openStore({ uri: servers.mongoUri, logger: quiet });
+  // The first makes the indexes.
+  const first = await open();
+  const stores = [first, ...(await Promise.all(Array.from({ length: replicas - 1 }, open)))];
+  return {
+    stores,
+    async drop() {
+      await Promise.all(stores.map((store) => store.close()));
       await servers.drop();
     },
   };

@@ -72,9 +72,7 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
   const collection = model.collection as unknown as import('mongoose').mongo.Collection<ActorDocument<S>>;
 
   return {
-    load: groupedFind((keys) =>
-      storing(() => collection.find<ActorDocument<S>>({ _id: { $in: keys } } as object).toArray()),
-    ),
+    load: groupedFind<ActorDocument<S>>(collection),
 
     async saveAll(documents) {
       const outcomes: SaveOutcome[] = documents.map(() => 'saved');

@@ -23,14 +23,7 @@ export function bindings(connection: Connection) {
   const model = connection.model<Binding>('bindings', schema as never, 'bindings');
   return {
     /** @param userKey */
-    findByUser: groupedFind((userKeys) =>
-      storing(() =>
-        model
-          .find({ _id: { $in: userKeys } })
-          .lean<Binding[]>()
-          .exec(),
-      ),
-    ),
+    findByUser: groupedFind<Binding>(model.collection),
     findByInstance: (instanceId: string): Promise<Binding | null> =>
       storing(() => model.findOne({ instanceId }).lean<Binding>().exec()),
     /** Binds 1:1 inside a transaction: each side's earlier binding is replaced. */

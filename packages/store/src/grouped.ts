@@ -1,4 +1,5 @@
 // Many small operations in few round trips: whatever is asked for while some are under way goes together into the next.
+import { storing } from './store-errors.ts';
 
 const MAX_SIZE = 500;
 /** While one group waits for the database, the next is on its way. */
@@ -38,12 +39,18 @@ export function grouped<I, O>(runAll: (inputs: I[]) => Promise<O[]>): (input: I)
     });
 }
 
-/** The same for reads by key: what isn't found is null. */
+/**
+ * The same for reads by `_id` from one of the driver's collections: what isn't found is null.
+ * @throws RetryableError `store-away`
+ */
 export function groupedFind<V extends { _id: string }>(
-  findAll: (keys: string[]) => Promise<V[]>,
-): (key: string) => Promise<V | null> {
-  return grouped(async (keys: string[]) => {
-    const found = new Map((await findAll([...new Set(keys)])).map((document) => [document._id, document]));
-    return keys.map((key) => found.get(key) ?? null);
+  collection: { find(filter: object, options: object): { toArray(): Promise<unknown[]> } },
+  projection: Record<string, 0 | 1> = {},
+): (id: string) => Promise<V | null> {
+  return grouped(async (ids: string[]) => {
+    const filter = { _id: { $in: [...new Set(ids)] } };
+    const documents = (await storing(() => collection.find(filter, { projection }).toArray())) as V[];
+    const found = new Map(documents.map((document) => [document._id, document]));
+    return ids.map((id) => found.get(id) ?? null);
   });
 }

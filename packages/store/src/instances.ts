@@ -33,14 +33,7 @@ export function instances(connection: Connection) {
         throw error;
       }
     },
-    find: groupedFind((ids) =>
-      storing(() =>
-        model
-          .find({ _id: { $in: ids } })
-          .lean<Instance[]>()
-          .exec(),
-      ),
-    ),
+    find: groupedFind<Instance>(model.collection),
     /** A page in the order of ids, beginning behind `after`. */
     list: (after: string | null, limit: number): Promise<Instance[]> =>
       storing(() =>

@@ -2,7 +2,6 @@
 import { type Connection, Schema } from 'mongoose';
 import { groupedFind } from './grouped.ts';
 import { expiresInDays, type SideWrite } from './side-writes.ts';
-import { storing } from './store-errors.ts';
 
 const RETENTION_DAYS = 7;
 
@@ -21,14 +20,7 @@ export const processedIdWrite = (key: string): SideWrite => ({
 
 export function processedIds(connection: Connection) {
   const model = connection.model('processed_ids', schema, 'processed_ids');
-  const find = groupedFind((keys) =>
-    storing(() =>
-      model
-        .find({ _id: { $in: keys } }, { _id: 1 })
-        .lean<{ _id: string }[]>()
-        .exec(),
-    ),
-  );
+  const find = groupedFind(model.collection, { _id: 1 });
   return {
     /** @throws RetryableError `store-away` */
     isKnown: async (key: string): Promise<boolean> => (await find(key)) !== null,

@@ -4,8 +4,8 @@ import type { Store } from '@pipeline/store';
 
 // A killed puller's account rests for this long at most, so it is short; a lease lost by a hiccup comes back by itself.
 const LEASE_MS = 2_000;
-const RENEW_MS = 500;
-const RETRY_MS = 500;
+/** Between two tries to get it, or to keep it. */
+const ASK_MS = 500;
 const RELEASE_MS = 1_000;
 
 export interface LeaseHolder {
@@ -45,7 +45,7 @@ export function createLeaseHolder(deps: {
       } catch (error) {
         logger.debug({ ...errorFields(error), lease: name }, 'lease.not-renewed');
       }
-      await sleep(isHeld() ? RENEW_MS : RETRY_MS, stopping.signal);
+      await sleep(ASK_MS, stopping.signal);
     }
   };
 

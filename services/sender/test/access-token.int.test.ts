@@ -1,27 +1,18 @@
 // One access token for all processes: as many clients as a herd of them has, each with a connection of its own.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { openStore, type Store } from '@pipeline/store';
 import { createWecomClient, type WecomClient } from '@pipeline/wecom';
 import { startWecomSimulator, type WecomSimulator } from '../../../test/simulators/wecom/start-wecom-simulator.ts';
-import { quiet } from '../../../test/support/open-servers.ts';
-import { createTestServers, type TestServers } from '../../../test/support/servers.ts';
+import { openReplicaStores } from '../../../test/support/open-servers.ts';
 
 const PROCESSES = 20;
-let servers: TestServers;
-let stores: Store[];
+let opened: Awaited<ReturnType<typeof openReplicaStores>>;
 let simulator: WecomSimulator;
 let clients: WecomClient[];
 
 beforeAll(async () => {
-  servers = await createTestServers();
-  stores = [await openStore({ uri: servers.mongoUri, logger: quiet })];
-  const others = Array.from({ length: PROCESSES - 1 }, () => openStore({ uri: servers.mongoUri, logger: quiet }));
-  stores.push(...(await Promise.all(others)));
+  opened = await openReplicaStores(PROCESSES);
 }, 120_000);
-afterAll(async () => {
-  await Promise.all((stores ?? []).map((store) => store.close()));
-  await servers?.drop();
-});
+afterAll(() => opened?.drop());
 
 let count = 0;
 beforeEach(async () => {
@@ -29,7 +20,7 @@ beforeEach(async () => {
   simulator = await startWecomSimulator({ corpId: `ww-${++count}`, settings: { newTokenOnRefetch: true } });
   simulator.control.addFault({ api: 'gettoken', action: { kind: 'delay', delayMs: 150 } });
   const { corpId, secret, url: apiUrl } = simulator;
-  clients = stores.map((store) => {
+  clients = opened.stores.map((store) => {
     const tokenStore = store.accessTokens.of({ corpId, secret });
     return createWecomClient({ apiUrl, corpId, secret, timeoutMs: 5_000, tokenStore, clock: store.now });
   });
@@ -58,7 +49,7 @@ test('a token that WeCom revoked is replaced once, however many processes were r
 });
 
 test('a process that dies while it fetches holds the others up for seconds, and they fetch once', async () => {
-  const [store] = stores;
+  const [store] = opened.stores;
   const { corpId, secret } = simulator;
   expect(await store?.accessTokens.of({ corpId, secret }).claim()).toBe(true);
   const startedAt = performance.now();
@@ -76,7 +67,7 @@ test('a fetch that takes longer than a claim lasts is still the only one', async
 
 test('another secret gets another token', async () => {
   const { corpId, secret } = simulator;
-  const [first, second] = ['other', secret].map((each) => stores[0]?.accessTokens.of({ corpId, secret: each }));
+  const [first, second] = ['other', secret].map((each) => opened.stores[0]?.accessTokens.of({ corpId, secret: each }));
   await first?.write({ token: 'of the other', expiresAt: Number.MAX_SAFE_INTEGER });
   expect(await second?.read()).toBeNull();
 });

@@ -1,28 +1,20 @@
 // WeCom's quota, shared by replicas that have nothing in common but the database.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { openStore, type Store } from '@pipeline/store';
 import { createCallQuota, createWecomClient, isWecomError, type WecomClient } from '@pipeline/wecom';
 import { startWecomSimulator, type WecomSimulator } from '../../../test/simulators/wecom/start-wecom-simulator.ts';
 import { eventually } from '../../../test/support/eventually.ts';
-import { quiet } from '../../../test/support/open-servers.ts';
-import { createTestServers, type TestServers } from '../../../test/support/servers.ts';
+import { openReplicaStores, quiet } from '../../../test/support/open-servers.ts';
 
 const PER_MINUTE = 240;
 const REPLICAS = 3;
-let servers: TestServers;
-let stores: Store[];
+let opened: Awaited<ReturnType<typeof openReplicaStores>>;
 let simulator: WecomSimulator;
 let replicas: WecomClient[];
 
 beforeAll(async () => {
-  servers = await createTestServers();
-  const opening = Array.from({ length: REPLICAS }, () => openStore({ uri: servers.mongoUri, logger: quiet }));
-  stores = await Promise.all(opening);
+  opened = await openReplicaStores(REPLICAS);
 }, 120_000);
-afterAll(async () => {
-  await Promise.all((stores ?? []).map((store) => store.close()));
-  await servers?.drop();
-});
+afterAll(() => opened?.drop());
 
 let count = 0;
 beforeEach(async () => {
@@ -30,7 +22,7 @@ beforeEach(async () => {
   simulator = await startWecomSimulator({ corpId: `ww-${++count}`, settings });
   const { corpId, secret, url: apiUrl } = simulator;
   const limits = { perMinute: PER_MINUTE, perHour: 100_000 };
-  replicas = stores.map((store) =>
+  replicas = opened.stores.map((store) =>
     createWecomClient({
       ...{ apiUrl, corpId, secret, timeoutMs: 5_000 },
       tokenStore: store.accessTokens.of({ corpId, secret }),
