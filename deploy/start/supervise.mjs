@@ -6,7 +6,8 @@ import { StartError, StopRequested } from './start-error.mjs';
 
 const BACKOFF_MIN_MS = 200;
 const BACKOFF_MAX_MS = 5000;
-const STEADY_MS = 10_000;
+/** Ready for this long: whatever it dies of next is no crash at the start. */
+const STEADY_MS = 3_000;
 const PROBE_MS = 1000;
 const PROBE_STARTING_MS = 100;
 const TOLERATED_MS = 3000;
