@@ -1,41 +1,39 @@
-// Soak ─▶ how much memory each service takes, early and late.
+// Soak ─▶ how much memory a process of each service takes when it is 3 minutes old, and at the end.
 import { readFileSync } from 'node:fs';
 import type { ServiceName } from '../../support/service-process.ts';
 import type { Machine } from './machine.ts';
+import { isSpared } from './schedule.ts';
 
 const EVERY_MS = 2_000;
-/** Processes are young here, for they are killed; those much younger than others can't be compared. */
-const COMPARED_AGE_MS = [8_000, 30_000] as const;
-export const EARLY_MS = 180_000;
+const EARLY_MS = 180_000;
 const SPAN_MS = 60_000;
 
 export interface MemoryWatch {
   stop(): void;
-  /** Median RSS in MiB around 3 min and in the last minute; null where nothing could be compared. */
-  of(name: ServiceName): { early: number | null; late: number | null };
+  /** Median RSS in MiB around its third minute and in its last one; null if the process didn't live for that long. */
+  of(name: ServiceName): { early: number; late: number } | null;
 }
 
+/** Watches the replicas that are spared the kills in the end. Only one and the same process is held against itself. */
 export function watchMemory({ replicas }: Machine): MemoryWatch {
-  const startedAt = performance.now();
-  const samples: { name: ServiceName; at: number; mib: number }[] = [];
+  const samples = new Map<ServiceName, { pid: number; age: number; mib: number }[]>();
   const timer = setInterval(() => {
-    for (const { name, service } of replicas) {
+    for (const { label, name, service } of replicas) {
       const pid = service.pid();
-      const age = service.ageMs();
-      if (pid === undefined || age < COMPARED_AGE_MS[0] || age > COMPARED_AGE_MS[1]) continue;
-      const mib = rssMib(pid);
-      if (mib !== null) samples.push({ name, at: performance.now() - startedAt, mib });
+      const mib = pid === undefined || !isSpared(label) ? null : rssMib(pid);
+      if (pid === undefined || mib === null) continue;
+      const ofProcess = (samples.get(name) ?? []).filter((sample) => sample.pid === pid);
+      samples.set(name, [...ofProcess, { pid, age: service.ageMs(), mib }]);
     }
   }, EVERY_MS);
   return {
     stop: () => clearInterval(timer),
     of(name) {
-      const end = samples.at(-1)?.at ?? 0;
-      const own = samples.filter((sample) => sample.name === name);
-      return {
-        early: median(own.filter(({ at }) => Math.abs(at - EARLY_MS) < SPAN_MS / 2).map(({ mib }) => mib)),
-        late: median(own.filter(({ at }) => at > end - SPAN_MS).map(({ mib }) => mib)),
-      };
+      const own = samples.get(name) ?? [];
+      const end = own.at(-1)?.age ?? 0;
+      const early = median(own.filter(({ age }) => Math.abs(age - EARLY_MS) < SPAN_MS / 2).map(({ mib }) => mib));
+      const late = median(own.filter(({ age }) => age > end - SPAN_MS).map(({ mib }) => mib));
+      return end < EARLY_MS * 2 || early === null || late === null ? null : { early, late };
     },
   };
 }
