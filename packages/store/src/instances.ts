@@ -23,10 +23,10 @@ const schema = new Schema(
 export function instances(connection: Connection) {
   const model = connection.model<Instance>('instances', schema as never, 'instances');
   return {
-    /** @returns false if an instance with this id exists */
-    async create(instance: Instance): Promise<boolean> {
+    /** @returns false if an instance with this id exists; a transaction must then be ended */
+    async create(instance: Instance, session?: ClientSession): Promise<boolean> {
       try {
-        await storing(() => model.create([instance]));
+        await storing(() => model.create([instance], session ? { session } : {}));
         return true;
       } catch (error) {
         if (isDuplicateKey(error)) return false;

@@ -15,11 +15,13 @@ export function instancesApi(store: () => InstanceStore, rules: InstanceRules): 
 
   router.post('/', async (request, response) => {
     const instance = rules.readNew(request.body);
-    const { instances, bindingCodes, now } = store();
-    if (!(await instances.create(instance)))
-      throw new HttpError(409, 'instance-exists', `an instance with the id ${instance._id} exists`);
-    // A code of a deleted instance that had this id says that one is gone; it must not open this one.
-    await bindingCodes.retireLive(instance._id, now());
+    const { instances, bindingCodes, transaction, now } = store();
+    await transaction(async (session) => {
+      if (!(await instances.create(instance, session)))
+        throw new HttpError(409, 'instance-exists', `an instance with the id ${instance._id} exists`);
+      // A code of a deleted instance that had this id says that one is gone; it must not open this one.
+      await bindingCodes.retireLive(instance._id, now(), session);
+    });
     response.status(201).json(toAnswer(instance));
   });
 

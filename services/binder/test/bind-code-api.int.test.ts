@@ -1,10 +1,11 @@
-// Drawing codes, when the same ones come up again.
+// Codes that come up again, and what is left of them when a process dies half-way.
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import express from 'express';
 import { type OpenServers, openServers } from '../../../test/support/open-servers.ts';
 import { bindCodeApi } from '../src/bind-code-api.ts';
+import { instancesApi } from '../src/instances-api.ts';
 
 let servers: OpenServers;
 let server: Server;
@@ -47,4 +48,27 @@ test('requests that draw the same code at the same time get different ones', asy
   expect(codes).toContain('DDDDDD');
   for (const instanceId of ['i1', 'i2'])
     expect(await servers.store.bindingCodes.findLive(instanceId, servers.store.now())).not.toBeNull();
+});
+
+test('an instance is not made again unless the code of the one that had its id before is retired with it', async () => {
+  const { store } = servers;
+  draws = ['ABCDEF'];
+  expect(await makeCode('i1')).toBe('ABCDEF');
+  await store.transaction((session) => store.instances.remove('i1', session));
+  let dies = true;
+  const retireLive: typeof store.bindingCodes.retireLive = (...args) =>
+    dies ? Promise.reject(new Error('the process died')) : store.bindingCodes.retireLive(...args);
+  const fields = { _id: 'i1', name: 'x', status: 'running', serverHost: '', hostPort: 0 };
+  const rules = { readNew: () => fields, readChanges: () => ({}) };
+  const app = express();
+  app.use(instancesApi(() => ({ ...store, bindingCodes: { ...store.bindingCodes, retireLive } }), rules));
+  const instances = app.listen(0, '127.0.0.1');
+  await new Promise((resolve) => instances.once('listening', resolve));
+  const create = () => fetch(`http://127.0.0.1:${(instances.address() as AddressInfo).port}/`, { method: 'POST' });
+  expect((await create()).status).toBe(500);
+  expect(await store.instances.find('i1')).toBeNull();
+  dies = false;
+  expect((await create()).status).toBe(201);
+  expect(await store.bindingCodes.find('ABCDEF')).toMatchObject({ state: 'voided' });
+  await new Promise((resolve) => instances.close(resolve));
 });
