@@ -18,6 +18,13 @@ test('anything can be thrown, and is told', () => {
   expect(describeError('just words')).toBe('just words');
   expect(describeError({ message: 'from another realm' })).toBe('from another realm');
   expect(describeError(undefined)).toBe('');
+  expect(describeError(new Map())).toBe('Map');
+  expect(describeError(Object.create(null))).toBe('object');
+});
+
+test('a cause that has no words says nothing', () => {
+  const cause = { type: 'ReplicaSetNoPrimary', servers: new Map() };
+  expect(describeError(new Error('connect ECONNREFUSED', { cause }))).toBe('connect ECONNREFUSED');
 });
 
 test('only errors of ours have a stable code', () => {

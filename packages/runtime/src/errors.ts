@@ -49,7 +49,9 @@ export function describeError(error: unknown): string {
   for (let at = error, depth = 0; at !== undefined && at !== null && depth < MAX_CAUSES; depth++) {
     // Not `instanceof`: an error of another realm (a test's, a worker's) is an error all the same.
     const { message, name, errors, cause } = Object(at) as Partial<AggregateError>;
-    const words = message || (errors?.[0] ? describeError(errors[0]) : (name ?? String(at)));
+    // Some causes are no errors: the driver's picture of its servers, say. Its words stand in what it is the cause of.
+    const thing = typeof at === 'object' ? (said.length > 0 ? '' : (at.constructor?.name ?? 'object')) : String(at);
+    const words = message || (errors?.[0] ? describeError(errors[0]) : (name ?? thing));
     if (!said.some((known) => known.includes(words))) said.push(words);
     at = cause;
   }
