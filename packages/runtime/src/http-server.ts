@@ -6,6 +6,9 @@ import type { Health } from './health.ts';
 import { errorFields, type Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 
+/** A request under way at a stop may take this long; a client that still sends its body, or never reads, would take for ever. */
+const CLOSE_MS = 1_000;
+
 /** Bodies over this are answered 413. */
 export const MAX_BODY_BYTES = 256 * 1024;
 
@@ -26,7 +29,7 @@ export interface HttpServer {
   app: Express;
   /** Binds the port. @throws ConfigError if it can't be bound. */
   listen(): Promise<void>;
-  /** Stops accepting, ends idle connections and waits for requests under way. */
+  /** Stops accepting, ends idle connections and waits for requests under way, for a second at most. */
   close(): Promise<void>;
 }
 
@@ -82,8 +85,13 @@ export function createHttpServer(options: {
     close() {
       return new Promise((resolve) => {
         if (!server?.listening) return resolve();
-        server.close(() => resolve());
-        server.closeIdleConnections();
+        const closing = server;
+        const cut = setTimeout(() => closing.closeAllConnections(), CLOSE_MS);
+        closing.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        closing.closeIdleConnections();
       });
     },
   };

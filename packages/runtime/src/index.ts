@@ -9,5 +9,6 @@ export * from './logger.ts';
 export * from './metrics.ts';
 export * from './read-config.ts';
 export * from './repeat.ts';
+export * from './replica-name.ts';
 export * from './run-service.ts';
 export * from './wait.ts';

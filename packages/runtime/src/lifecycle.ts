@@ -1,5 +1,9 @@
 // Starting parts in order and undoing that in reverse, also when the start fails or is broken off half-way.
 import type { Service } from './run-service.ts';
+import { waitAtMost } from './wait.ts';
+
+/** All parts together have this long to end: what hangs by then ends with the process, which promises that within 10 s. */
+const STOP_BUDGET_MS = 8_000;
 
 export interface Opening {
   /** Aborted when the service is stopped while it still starts. */
@@ -9,13 +13,16 @@ export interface Opening {
 }
 
 /** A service whose `open` brings its parts up one after another. */
-export function createLifecycle(open: (opening: Opening) => Promise<void>): Service {
+export function createLifecycle(open: (opening: Opening) => Promise<void>, stopBudgetMs = STOP_BUDGET_MS): Service {
   const stopping = new AbortController();
   const closers: (() => unknown)[] = [];
   let starting: Promise<void> = Promise.resolve();
 
   const unwind = async () => {
-    for (const close of closers.splice(0).reverse()) await close();
+    const endsAt = performance.now() + stopBudgetMs;
+    // Once it is used up the rest is still told to close, but not waited for.
+    for (const close of closers.splice(0).reverse())
+      await waitAtMost(Math.max(0, endsAt - performance.now()), Promise.resolve(close()));
   };
   return {
     start() {

@@ -1,6 +1,5 @@
 // Builds the binder out of its parts and gives it a beginning and an end.
 import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import { type Broker, createBroker, drainDeadQueue } from '@pipeline/broker';
 import { BINDER_QUEUE, deadQueue, exchanges } from '@pipeline/contracts';
 import {
@@ -11,6 +10,7 @@ import {
   jsonBody,
   type Logger,
   RetryableError,
+  replicaName,
   type Service,
 } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
@@ -63,7 +63,7 @@ export function createBinder(config: BinderConfig, logger: Logger): Service {
     metrics.gaugeOf('dead_letters', 'Events given up that wait for an operator', () =>
       myStore.deadLetters.countOpen('binder').catch(() => NaN),
     );
-    const myBroker = await createBroker({ url, name: `binder@${hostname()}`, logger, signal });
+    const myBroker = await createBroker({ url, name: replicaName('binder'), logger, signal });
     broker = myBroker;
     opened(myBroker.close);
     const { routerMailboxes, senderMailboxes } = exchanges;

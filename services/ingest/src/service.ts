@@ -1,5 +1,4 @@
 // Builds ingest out of its parts and gives it a beginning and an end.
-import { hostname } from 'node:os';
 import { type Broker, createBroker } from '@pipeline/broker';
 import { BINDER_QUEUE, exchanges } from '@pipeline/contracts';
 import {
@@ -8,6 +7,7 @@ import {
   createLifecycle,
   createMetrics,
   type Logger,
+  replicaName,
   type Service,
   waitAtMost,
 } from '@pipeline/runtime';
@@ -76,7 +76,7 @@ export function createIngest(config: IngestConfig, logger: Logger): Service {
     metrics.gaugeOf('dead_letters', 'Events given up that wait for an operator', () =>
       myStore.deadLetters.countOpen('ingest').catch(() => NaN),
     );
-    const replica = `ingest@${hostname()}:${process.pid}`;
+    const replica = replicaName('ingest');
     const myBroker = await createBroker({ url, name: replica, logger, signal });
     broker = myBroker;
     opened(myBroker.close);

@@ -1,5 +1,4 @@
 // Builds the router out of its parts and gives it a beginning and an end.
-import { hostname } from 'node:os';
 import { type Broker, createBroker, drainDeadQueue } from '@pipeline/broker';
 import { BINDER_QUEUE, deadQueue, exchanges, mailboxQueues } from '@pipeline/contracts';
 import { createMailbox, type Mailbox } from '@pipeline/mailbox';
@@ -9,6 +8,7 @@ import {
   createLifecycle,
   createMetrics,
   type Logger,
+  replicaName,
   type Service,
 } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
@@ -27,7 +27,7 @@ const PREFETCH = 200;
 export function createRouter(config: RouterConfig, logger: Logger): Service {
   const health = createHealth();
   const metrics = createMetrics('router');
-  const replica = `router@${hostname()}:${process.pid}`;
+  const replica = replicaName('router');
   const { CALLBACK_SIGNING_KEYS: signingKeys, PARTITIONS: partitions } = config;
   const recentAnswers = createRecentAnswers();
   let store: Store | null = null;

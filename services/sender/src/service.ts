@@ -1,5 +1,4 @@
 // Builds the sender out of its parts and gives it a beginning and an end.
-import { hostname } from 'node:os';
 import { type Broker, createBroker, drainDeadQueue } from '@pipeline/broker';
 import { deadQueue, exchanges, mailboxQueues } from '@pipeline/contracts';
 import { createMailbox, type Mailbox } from '@pipeline/mailbox';
@@ -9,6 +8,7 @@ import {
   createLifecycle,
   createMetrics,
   type Logger,
+  replicaName,
   type Service,
   waitAtMost,
 } from '@pipeline/runtime';
@@ -26,7 +26,7 @@ const CLOSE_MS = 1_000;
 export function createSender(config: SenderConfig, logger: Logger): Service {
   const health = createHealth();
   const metrics = createMetrics('sender');
-  const replica = `sender@${hostname()}:${process.pid}`;
+  const replica = replicaName('sender');
   const { PARTITIONS: partitions } = config;
   let store: Store | null = null;
   let broker: Broker | null = null;
