@@ -2,6 +2,7 @@
 export default {
   // Half of each end-to-end test is four services starting: more side by side only makes all of them slow.
   maxWorkers: 2,
+  testSequencer: './test/support/longest-first.mjs',
   // An upper bound for a busy machine, never a measure: tests wait for conditions.
   testTimeout: 120_000,
   extensionsToTreatAsEsm: ['.ts'],

@@ -15,6 +15,8 @@ const STOP_GRACE_MS = 15_000;
 const USER = 'guest'; // RabbitMQ's own, which it admits from loopback only
 // The name must be the same at each start: the data belongs to it.
 const NODE = 'rabbit@localhost';
+// The management API tells of consumers as often as it samples, by default each 5 s: tests wait for what it tells.
+const EACH_SECOND = '{sample_retention_policies, [{global, [{60, 1}]}, {basic, [{60, 1}]}, {detailed, [{60, 1}]}]}';
 const PLUGINS = ['rabbitmq_management', 'rabbitmq_prometheus', 'rabbitmq_consistent_hash_exchange'];
 
 /** Finds RabbitMQ, or installs it. @param {import('./run-command.mjs').Run} run @returns {Promise<string>} its `rabbitmq-server` */
@@ -43,7 +45,7 @@ export async function startRabbitmq({ run, program, directory, logs, ports, isTh
   if (management.isReplaced)
     progress.step('rabbitmq', `port 15672 is taken: the management UI is on ${management.port}`);
 
-  const env = writeSettings(directory, {
+  const env = writeSettings(directory, isThrowaway, {
     amqp: amqp.port,
     management: management.port,
     prometheusPort,
@@ -105,8 +107,8 @@ export async function startRabbitmq({ run, program, directory, logs, ports, isTh
   };
 }
 
-/** @param {string} directory @param {Record<string, number>} ports @returns {NodeJS.ProcessEnv} */
-function writeSettings(directory, ports) {
+/** @param {string} directory @param {boolean} isThrowaway @param {Record<string, number>} ports @returns {NodeJS.ProcessEnv} */
+function writeSettings(directory, isThrowaway, ports) {
   mkdirSync(directory, { recursive: true });
   const write = (/** @type {string} */ name, /** @type {string} */ text) => {
     writeFileSync(join(directory, name), text);
@@ -116,7 +118,7 @@ function writeSettings(directory, ports) {
   // As Erlang terms, since translating a rabbitmq.conf costs almost 2 s at each start.
   const settings = `[
  {rabbit, [{tcp_listeners, [{"127.0.0.1", ${ports.amqp}}]}, {disk_free_limit, 50000000}, {default_worker_pool_size, 1}]},
- {rabbitmq_management, [{tcp_config, [{ip, "127.0.0.1"}, {port, ${ports.management}}]}]},
+ {rabbitmq_management, [{tcp_config, [{ip, "127.0.0.1"}, {port, ${ports.management}}]},${isThrowaway ? `, ${EACH_SECOND}` : ''}]},
  {rabbitmq_prometheus, [{tcp_config, [{ip, "127.0.0.1"}, {port, ${ports.prometheusPort}}]}]}
 ].
 `;

@@ -22,9 +22,9 @@ export interface ToyChild {
 const PROGRAM = fileURLToPath(new URL('./toy-process.ts', import.meta.url));
 
 export function startToyChild(options: ToyProcessOptions): ToyChild {
-  const { PATH } = process.env;
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
   const child: ChildProcess = spawn(process.execPath, [PROGRAM, JSON.stringify(options)], {
-    env: { PATH },
+    env: { PATH, ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const errors: string[] = [];
