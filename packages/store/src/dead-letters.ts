@@ -23,7 +23,7 @@ export interface DeadLetter {
   /** Over all its lives. */
   attempts: number;
   origin: { type: string; messageId: string; correlationId: string; userKey: string | null; exchange: string | null };
-  /** The message's body as it came, for the replay; null once dropped. */
+  /** The message's body, or what is left to be done of it, for the replay; null once dropped, or if it is gone. */
   body: string | null;
   firstAt: Date;
   lastAt: Date;
@@ -36,7 +36,7 @@ export interface DeadLetter {
 }
 
 /** What is told of an event that is given up. */
-export type NewDeadLetter = Pick<DeadLetter, 'service' | 'reason' | 'code' | 'attempts' | 'origin'> & { body: string };
+export type NewDeadLetter = Pick<DeadLetter, 'service' | 'reason' | 'code' | 'attempts' | 'origin' | 'body'>;
 
 const schema = new Schema(
   {
@@ -66,7 +66,7 @@ export function deadLetters(connection: Connection) {
   return {
     /** Keeps an event. Telling the same death again changes nothing; when a replay dies, its letter waits again. */
     async keep({ attempts, ...letter }: NewDeadLetter): Promise<void> {
-      const { service, origin, reason, code } = letter;
+      const { service, origin, reason, code, body } = letter;
       const messageId = originalId(origin.messageId);
       const replays = replayNumber(origin.messageId);
       const _id = `${service}:${messageId}`;
@@ -76,7 +76,11 @@ export function deadLetters(connection: Connection) {
         const { matchedCount } = await storing(() =>
           model.updateOne(
             { _id, replays, state: { $in: ['replaying', 'replayed'] } },
-            { $set: { reason, code, lastAt, state: 'waiting' }, $inc: { attempts }, $unset: { forgetAt: 1 } },
+            {
+              $set: { reason, code, ...(body !== null && { body }), lastAt, state: 'waiting' },
+              $inc: { attempts },
+              $unset: { forgetAt: 1 },
+            },
           ),
         );
         if (matchedCount > 0) return;

@@ -12,9 +12,9 @@ beforeAll(async () => {
 afterAll(() => close());
 
 const at = 1_000_000;
-const died = (messageId: string, code = 'unexpected') => {
+const died = (messageId: string, code = 'unexpected', body: string | null = '{"$a.b":1}') => {
   const origin = { type: 't', messageId, correlationId: 'c', userKey: 'wk1:u', exchange: null };
-  return store.deadLetters.keep({ service: 'router', reason: 'r', code, attempts: 5, origin, body: '{"$a.b":1}' });
+  return store.deadLetters.keep({ service: 'router', reason: 'r', code, attempts: 5, origin, body });
 };
 const one = async () => {
   const messageId = `m${++letters}`;
@@ -67,6 +67,16 @@ test('a replay that dies makes its letter wait again, an earlier life’s death 
   if (second) await store.deadLetters.endReplay(second, true);
   await died(`${messageId}~1`);
   expect(await store.deadLetters.find(id)).toMatchObject({ state: 'replayed' });
+});
+
+test('of a replay that dies the letter keeps what is left, or what it had if that is not known', async () => {
+  const { messageId, id } = await one();
+  for (const [replay, left] of ['{"left":2}', null].entries()) {
+    const letter = await store.deadLetters.beginReplay(id, at);
+    if (letter) await store.deadLetters.endReplay(letter, true);
+    await died(`${messageId}~${replay + 1}`, 'again', left);
+    expect(await store.deadLetters.find(id)).toMatchObject({ state: 'waiting', body: '{"left":2}' });
+  }
 });
 
 test('of a dropped letter only the trace stays, and what is being replayed can’t be dropped', async () => {

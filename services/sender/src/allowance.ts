@@ -3,7 +3,8 @@ import type { Allowance, LedgerSettings } from './ledger-state.ts';
 
 /** send_time is in whole seconds, and clocks differ: a send that began within this of it is given the benefit of doubt. */
 const DOUBT_MS = 1_000 + 2_000;
-const KEPT_BEGUN = 16;
+/** How many sends are remembered: no allowance may be larger, or a renewal would forget some of what it paid for. */
+export const MAX_ALLOWANCE = 16;
 
 const isAfter = (begunAt: number, { sendTime, receivedAt }: Pick<Allowance, 'sendTime' | 'receivedAt'>): boolean =>
   sendTime !== null && begunAt > Math.min(sendTime * 1000 + DOUBT_MS, receivedAt);
@@ -37,7 +38,7 @@ export function spend(allowance: Allowance, now: number): Allowance {
   return {
     ...allowance,
     remaining: Math.max(0, allowance.remaining - 1),
-    begun: [...allowance.begun, now].slice(-KEPT_BEGUN),
+    begun: [...allowance.begun, now].slice(-MAX_ALLOWANCE),
   };
 }
 

@@ -53,7 +53,7 @@ export function ledgerBehaviour(
 export function ledgerEdges(deps: {
   store: Store;
   publisher: Publisher;
-  wecom: WecomClient;
+  wecom: Pick<WecomClient, 'sendText'>;
   gate: AccountGate;
   concurrency: SendConcurrency;
   logger: Logger;
@@ -64,12 +64,12 @@ export function ledgerEdges(deps: {
   const sendSeconds = metrics.seconds('sender_send_seconds', 'Duration of send_msg');
   const decisions = metrics.counter('sender_texts_total', 'What became of texts, by kind', ['event'] as const);
 
-  const contentOf = async (userKey: string, { attempt, content }: SendCall): Promise<string> => {
+  /** @returns null if its bytes are gone: it has waited for longer than they are kept */
+  const contentOf = async (userKey: string, { attempt, content }: SendCall): Promise<string | null> => {
     if (content !== null) return content;
     const delivery = await store.deliveries.find(userKey, attempt.textId);
     const part = delivery?.parts[attempt.part];
-    if (!part) throw new Error(`delivery ${attempt.textId} has no part ${attempt.part}`);
-    return sentContent(part.content, attempt.withMore);
+    return part ? sentContent(part.content, attempt.withMore) : null;
   };
 
   const send = async (userKey: string, call: SendCall): Promise<SendOutcome> => {
@@ -77,6 +77,7 @@ export function ledgerEdges(deps: {
     if (waitMs > 0) return { kind: 'unanswered', isUnanswered: false, code: 'account-paused', retryAfterMs: waitMs };
     try {
       const content = await contentOf(userKey, call);
+      if (content === null) return { kind: 'missing' };
       await concurrency.run(() => wecom.sendText({ ...parseUserKey(userKey), msgid: call.attempt.msgid, content }));
       gate.opened();
       return { kind: 'sent' };
@@ -133,7 +134,7 @@ export function ledgerEdges(deps: {
       }
       const { textId, textKind: kind, next, parts, reason, code } = effect;
       const delivery = await store.deliveries.find(userKey, textId);
-      const left = { content: delivery?.source ?? '', parts: delivery?.parts.slice(next, parts) ?? [] };
+      const left = delivery && { content: delivery.source, parts: delivery.parts.slice(next, parts) };
       await store.deadLetters.keep({
         service: 'sender',
         reason,
@@ -141,7 +142,7 @@ export function ledgerEdges(deps: {
         attempts: 1,
         origin: { type: text.type, messageId, correlationId: msgId, userKey, exchange: exchanges.senderMailboxes },
         // As a text that a replay can send: the exact bytes of what is left, for `deliveries` forgets them.
-        body: JSON.stringify({ textId: messageId, msgId, kind, decidedAt: Math.round(store.now()), ...left }),
+        body: left && JSON.stringify({ textId: messageId, msgId, kind, decidedAt: Math.round(store.now()), ...left }),
       });
       logger.error({ userKey, messageId, errorCode: effect.code }, 'text.dead-lettered');
     },

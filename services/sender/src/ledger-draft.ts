@@ -1,6 +1,6 @@
 // What one event adds up to while the ledger decides: the new state and all that is to be done once it is saved.
 import type { ReduceContext } from '@pipeline/mailbox';
-import { deliveryWrite, type SideWrite } from '@pipeline/store';
+import { deliveryWrite, originalId, replayId, replayNumber, type SideWrite } from '@pipeline/store';
 import type { Attempt, LedgerEffect, LedgerLookup, LedgerSettings, LedgerState, QueuedText } from './ledger-state.ts';
 import { unstoredDelivery } from './unstored-delivery.ts';
 
@@ -12,7 +12,8 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     now,
     userKey,
     settings,
-    state: before,
+    // Ledgers stored before it existed have none.
+    state: before.passed ? before : { ...before, passed: [] },
     effects: [] as LedgerEffect[],
     sides: [] as SideWrite[],
     counts: [] as string[],
@@ -42,7 +43,7 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
       draft.store(text);
       const { textId, msgId, kind: textKind, next, parts } = text;
       const left = { textId, msgId, textKind, next, parts };
-      draft.effects.push({ id: `${textId}#${next}`, kind: 'dead-letter', ...left, code, reason });
+      draft.effects.push({ id: deadLetterId(textId, next), kind: 'dead-letter', ...left, code, reason });
       draft.drop(text, 'dead-lettered');
     },
   };
@@ -52,3 +53,11 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
 /** The text that an attempt is about. */
 export const attemptedText = (queue: readonly QueuedText[], attempt: Attempt): QueuedText | undefined =>
   queue.find(({ textId, next }) => textId === attempt.textId && next === attempt.part);
+
+/** `<text>#<part>`, the part counted in the text's first life: a replay that dies is again the letter that it was made from. */
+function deadLetterId(textId: string, next: number): string {
+  const replay = replayNumber(textId);
+  const [, text = originalId(textId), from = '0'] = (replay > 0 && /^(.*)#(\d+)$/s.exec(originalId(textId))) || [];
+  const id = `${text}#${Number(from) + next}`;
+  return replay > 0 ? replayId(id, replay) : id;
+}

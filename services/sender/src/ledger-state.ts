@@ -94,6 +94,8 @@ export type SendOutcome =
       class: 'retryable' | 'waiting' | 'configuration' | 'permanent';
       retryAfterMs: number | null;
     }
+  /** Nothing was offered: the bytes are gone. */
+  | { kind: 'missing' }
   /** No valid answer. `isUnanswered`: WeCom may have it all the same. */
   | { kind: 'unanswered'; isUnanswered: boolean; code: string; retryAfterMs: number | null };
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { replayId, replayNumber } from '@pipeline/store';
 import { ledgerAfterMessage, longAnswer } from '../test/ledger-world.ts';
 import { ledgerBehaviour } from './handle-mailbox.ts';
 
@@ -11,7 +12,7 @@ function replay(world: World, letter = world.deadLetters().at(-1)) {
   const { id, textId, msgId, textKind: kind, next, parts: end } = letter;
   const { source: content, parts } = world.delivery(textId) ?? { source: '', parts: [] };
   const left = parts.slice(next, end);
-  const text = { textId: `${id}~1`, msgId, kind, decidedAt: world.now, content, parts: left };
+  const text = { textId: replayId(id, replayNumber(id) + 1), msgId, kind, decidedAt: world.now, content, parts: left };
   world.deliver({ type: 'text', id: text.textId, text });
   return left.map((part) => part.content);
 }
@@ -68,6 +69,35 @@ describe('a replayed text', () => {
     expect(left).toEqual([world.accepted[1]?.content]);
     world.sendAll();
     expect(world.got()).toEqual(['a.0', 'a.1', 'a.2', 'a#1~1.0']);
+  });
+});
+
+describe('a replayed text that dies again', () => {
+  test('is its letter again if it is the same parts, and a letter of its own if some were sent', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(4));
+    world.settle();
+    world.settle('blocked');
+    replay(world);
+    world.settle('blocked');
+    replay(world);
+    world.settle();
+    world.settle('blocked');
+    const left = replay(world);
+    expect(world.deadLetters().map(({ id }) => id)).toEqual(['a#1', 'a#1~1', 'a#2~2']);
+    expect(left).toHaveLength(2);
+    world.sendAll();
+    expect(world.got()).toEqual(['a.0', 'a#1~2.0', 'a#2~3.0', 'a#2~3.1']);
+  });
+
+  test('is a letter for each part that WeCom reported as failed', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(3));
+    world.settle('blocked');
+    replay(world);
+    world.sendAll();
+    for (const { msgid } of [...world.accepted]) world.report(msgid, 12);
+    expect(world.deadLetters().map(({ id }) => id)).toEqual(['a#0', 'a#0~1', 'a#1~1', 'a#2~1']);
   });
 });
 

@@ -4,6 +4,29 @@ import { msgidOf } from './msgid.ts';
 
 const HOUR_MS = 3_600_000;
 
+test('a text whose bytes are gone is given up, costs nothing, and those behind it go on', () => {
+  const world = ledgerAfterMessage();
+  world.text('a', 'answer', longAnswer(3));
+  world.settle();
+  world.text('b');
+  const { id: callId = '' } = world.call() ?? {};
+  world.deliver({ type: 'call.settled', id: 'x', callId, outcome: { kind: 'missing' } });
+  expect(world.deadLetters()).toMatchObject([{ id: 'a#1', code: 'delivery-missing', next: 1, parts: 3 }]);
+  expect(world.state.allowance.remaining).toBe(3); // the first part of one text, and the other text
+  world.sendAll();
+  expect(world.got()).toEqual(['a.0', 'b.0']);
+});
+
+test('a ledger stored before passed notices were remembered goes on', () => {
+  const world = ledgerAfterMessage();
+  const { passed: _, ...old } = world.state;
+  world.state = old as typeof world.state;
+  world.text('n', 'notice');
+  world.settle();
+  world.report(world.accepted[0]?.msgid ?? '');
+  expect(world.counts).toEqual(['notice-sent', 'notice-failed']);
+});
+
 describe('a send without an answer', () => {
   test('is made again under the same msgid; “duplicate” then means that it was delivered', () => {
     const world = ledgerAfterMessage();

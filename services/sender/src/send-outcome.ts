@@ -29,6 +29,10 @@ export function takeOutcome(draft: LedgerDraft, callId: string, outcome: SendOut
     return acceptPart(draft, text);
   }
   if (!isPresent) return;
+  if (outcome.kind === 'missing') {
+    endRefusedAttempt(draft, false);
+    return draft.deadLetter(text, 'delivery-missing', 'the text is no longer stored');
+  }
   if (outcome.kind === 'unanswered')
     return retryLater(draft, attempt, outcome.retryAfterMs, attempt.isUnanswered || outcome.isUnanswered);
   if (outcome.errcode === DUPLICATE_MSGID)
