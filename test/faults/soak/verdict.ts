@@ -122,7 +122,11 @@ function readAll(machine: Machine, said: readonly Said[]) {
       endings.set(one.msgid, { said: one, endedAt: sent.acceptedAt, place, by, sent });
 
     // What WeCom failed afterwards was never seen.
-    const sents = machine.wecom.control.sent({ user }).filter((sent) => !isFailed(sent));
+    const all = machine.wecom.control.sent({ user });
+    const sents = all.filter((sent) => !isFailed(sent));
+    /** Its answer comes again: a failure told in between is that of a later message. */
+    const hasFailedAnswer = ({ name }: Said, { seq }: SentRecord) =>
+      all.some((one) => isFailed(one) && one.seq < seq && name !== '' && one.content.includes(`「${name}#`));
     for (const [place, sent] of sents.entries()) {
       if (sent.truncated) violate('wrong', sent, 'a text was cut');
       const heard = readText(sent.content);
@@ -135,7 +139,9 @@ function readAll(machine: Machine, said: readonly Said[]) {
         else violate('repeated', sent, 'bound once more');
       } else if (heard.kind === 'failure') {
         failures++;
-        const one = waiting.find(({ kind, msgid }) => kind !== 'code' && !endings.has(msgid));
+        const one = waiting.find(
+          (said) => said.kind !== 'code' && !endings.has(said.msgid) && !hasFailedAnswer(said, sent),
+        );
         if (one) end(one, heard.failure, sent, place);
         else violate('repeated', sent, `${heard.failure}, but every message is answered`);
       } else {
