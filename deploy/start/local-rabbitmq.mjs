@@ -118,7 +118,7 @@ function writeSettings(directory, isThrowaway, ports) {
   // As Erlang terms, since translating a rabbitmq.conf costs almost 2 s at each start.
   const settings = `[
  {rabbit, [{tcp_listeners, [{"127.0.0.1", ${ports.amqp}}]}, {disk_free_limit, 50000000}, {default_worker_pool_size, 1}]},
- {rabbitmq_management, [{tcp_config, [{ip, "127.0.0.1"}, {port, ${ports.management}}]},${isThrowaway ? `, ${EACH_SECOND}` : ''}]},
+ {rabbitmq_management, [{tcp_config, [{ip, "127.0.0.1"}, {port, ${ports.management}}]}${isThrowaway ? `, ${EACH_SECOND}` : ''}]},
  {rabbitmq_prometheus, [{tcp_config, [{ip, "127.0.0.1"}, {port, ${ports.prometheusPort}}]}]}
 ].
 `;
