@@ -18,6 +18,19 @@ test('parts are stopped in reverse; those that hang share one budget, and none i
   expect(performance.now() - stoppingAt).toBeLessThan(1_000);
 });
 
+test('a start that hangs holds no stop up', async () => {
+  let isClosed = false;
+  const service = createLifecycle(async ({ opened }) => {
+    opened(() => {
+      isClosed = true;
+    });
+    await new Promise(() => {});
+  }, 100);
+  void service.start();
+  await service.stop();
+  expect(isClosed).toBe(true);
+});
+
 test('a part that fails to stop is told', async () => {
   const service = createLifecycle(async ({ opened }) => opened(() => Promise.reject(new Error('no'))));
   await service.start();

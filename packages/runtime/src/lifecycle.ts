@@ -18,8 +18,7 @@ export function createLifecycle(open: (opening: Opening) => Promise<void>, stopB
   const closers: (() => unknown)[] = [];
   let starting: Promise<void> = Promise.resolve();
 
-  const unwind = async () => {
-    const endsAt = performance.now() + stopBudgetMs;
+  const unwind = async (endsAt = performance.now() + stopBudgetMs) => {
     // Once it is used up the rest is still told to close, but not waited for.
     for (const close of closers.splice(0).reverse())
       await waitAtMost(Math.max(0, endsAt - performance.now()), Promise.resolve(close()));
@@ -34,8 +33,10 @@ export function createLifecycle(open: (opening: Opening) => Promise<void>, stopB
     },
     async stop() {
       stopping.abort();
-      await starting.catch(() => {}); // told by start
-      await unwind();
+      const endsAt = performance.now() + stopBudgetMs;
+      const begun = starting.catch(() => {}); // told by start
+      await waitAtMost(stopBudgetMs, begun);
+      await unwind(endsAt);
     },
   };
 }
