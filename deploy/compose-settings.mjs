@@ -42,7 +42,7 @@ async function findProblem() {
       () => false,
     );
     if (hasSimulator) return undefined;
-    return `${CREDENTIALS.join(', ')} are not set: put them into .env (see deploy/env.example), or try the demo: docker compose --profile demo up`;
+    return `${CREDENTIALS.join(', ')} are not set: put them into .env (see deploy/env.example), or try the demo: docker compose -p wecom-demo --profile demo up`;
   }
   const names = missing([...CREDENTIALS, ...REQUIRED]);
   if (names.length > 0)
