@@ -9,7 +9,8 @@ const fresh: Allowance = { sendTime: null, receivedAt: 0, remaining: 0, renewals
 /** A message that WeCom had at `sendTime` and we a while later. */
 const message = (sendTime: number, receivedAt = sendTime * 1000 + 60_000) => ({ sendTime, receivedAt });
 const renewed = renew(fresh, message(sendTime), settings);
-const afterSends = (allowance: Allowance, ...begun: number[]) => begun.reduce(spend, allowance);
+const afterSends = (allowance: Allowance, ...begun: number[]) =>
+  begun.reduce((before, at) => spend(before, at, settings), allowance);
 
 describe('a message of the customer', () => {
   test('pays for five sends', () => {
@@ -24,7 +25,10 @@ describe('a message of the customer', () => {
   });
 
   test('opens a new five; nothing is left over from the one before', () => {
-    expect(renew(spend(renewed, now), message(sendTime + 10), settings)).toMatchObject({ remaining: 5, renewals: 2 });
+    expect(renew(spend(renewed, now, settings), message(sendTime + 10), settings)).toMatchObject({
+      remaining: 5,
+      renewals: 2,
+    });
   });
 
   test('that is older than the newest counted changes nothing', () => {
@@ -32,7 +36,10 @@ describe('a message of the customer', () => {
   });
 
   test('of the same second counts', () => {
-    expect(renew(spend(renewed, now), message(sendTime), settings)).toMatchObject({ remaining: 5, renewals: 2 });
+    expect(renew(spend(renewed, now, settings), message(sendTime), settings)).toMatchObject({
+      remaining: 5,
+      renewals: 2,
+    });
   });
 
   test('that comes to us late has paid for what was sent since, the doubtful first three seconds aside', () => {
@@ -40,6 +47,13 @@ describe('a message of the customer', () => {
     expect(renew(sent, message(sendTime + 10), settings).remaining).toBe(3);
     const many = afterSends(renewed, ...Array.from({ length: 9 }, () => now + 20_000));
     expect(renew(many, message(sendTime + 10), settings).remaining).toBe(0);
+  });
+
+  test('has paid for all sent since, however many an allowance pays for', () => {
+    const large = { ...settings, allowance: 40 };
+    const many = Array.from({ length: 30 }, () => now + 20_000);
+    const sent = many.reduce((before, at) => spend(before, at, large), renew(fresh, message(sendTime), large));
+    expect(renew(sent, message(sendTime + 10), large).remaining).toBe(10);
   });
 
   test('has paid for everything begun after we had got it: of a burst, the last counts what the first has cost', () => {
@@ -52,21 +66,24 @@ describe('a refused send', () => {
   const begun = { at: now + 1, renewals: 1 };
 
   test('costs nothing', () => {
-    expect(refund(spend(renewed, begun.at), begun, false, settings)).toEqual(renewed);
+    expect(refund(spend(renewed, begun.at, settings), begun, false, settings)).toEqual(renewed);
   });
 
   test('for want of allowance leaves none', () => {
-    expect(refund(spend(renewed, begun.at), begun, true, settings)).toMatchObject({ remaining: 0, begun: [] });
+    expect(refund(spend(renewed, begun.at, settings), begun, true, settings)).toMatchObject({
+      remaining: 0,
+      begun: [],
+    });
   });
 
   test('for want of allowance says nothing of one that was opened after it began', () => {
-    const later = renew(spend(renewed, begun.at), message(sendTime + 10), settings);
+    const later = renew(spend(renewed, begun.at, settings), message(sendTime + 10), settings);
     expect(refund(later, begun, true, settings)).toMatchObject({ remaining: 5, begun: [] });
   });
 
   test('is given back also when a message that was older than it came to us later', () => {
     const at = now + 20_000;
-    const later = renew(spend(renewed, at), message(sendTime + 10), settings);
+    const later = renew(spend(renewed, at, settings), message(sendTime + 10), settings);
     expect(later.remaining).toBe(4);
     expect(refund(later, { at, renewals: 1 }, false, settings).remaining).toBe(5);
   });
@@ -78,15 +95,15 @@ describe('a refused send', () => {
 
 describe('a send that took several tries', () => {
   test('spends from the allowance that was opened in between', () => {
-    const later = renew(spend(renewed, now + 1), message(sendTime + 60), settings);
-    expect(spendRetried(later, now + 1, now + 90_000)).toMatchObject({ remaining: 4 });
+    const later = renew(spend(renewed, now + 1, settings), message(sendTime + 60), settings);
+    expect(spendRetried(later, now + 1, now + 90_000, settings)).toMatchObject({ remaining: 4 });
   });
 
   test('isn’t counted twice when nothing was opened in between, nor when the renewal counted it', () => {
-    const sent = spend(renewed, now + 10_000);
-    expect(spendRetried(sent, now + 10_000, now + 90_000)).toBe(sent);
+    const sent = spend(renewed, now + 10_000, settings);
+    expect(spendRetried(sent, now + 10_000, now + 90_000, settings)).toBe(sent);
     const late = renew(sent, message(sendTime + 5), settings);
-    expect(spendRetried(late, now + 10_000, now + 90_000)).toBe(late);
+    expect(spendRetried(late, now + 10_000, now + 90_000, settings)).toBe(late);
   });
 });
 

@@ -3,8 +3,8 @@ import type { Allowance, LedgerSettings } from './ledger-state.ts';
 
 /** send_time is in whole seconds, and clocks differ: a send that began within this of it is given the benefit of doubt. */
 const DOUBT_MS = 1_000 + 2_000;
-/** How many sends are remembered: no allowance may be larger, or a renewal would forget some of what it paid for. */
-export const MAX_ALLOWANCE = 16;
+/** So many sends are remembered, or as many as one allowance pays for: a renewal must forget none of them. */
+const KEPT_BEGUN = 16;
 
 const isAfter = (begunAt: number, { sendTime, receivedAt }: Pick<Allowance, 'sendTime' | 'receivedAt'>): boolean =>
   sendTime !== null && begunAt > Math.min(sendTime * 1000 + DOUBT_MS, receivedAt);
@@ -34,18 +34,23 @@ export function renew(
 }
 
 /** A send has begun. */
-export function spend(allowance: Allowance, now: number): Allowance {
+export function spend(allowance: Allowance, now: number, settings: LedgerSettings): Allowance {
   return {
     ...allowance,
     remaining: Math.max(0, allowance.remaining - 1),
-    begun: [...allowance.begun, now].slice(-MAX_ALLOWANCE),
+    begun: [...allowance.begun, now].slice(-Math.max(KEPT_BEGUN, settings.allowance)),
   };
 }
 
 /** WeCom accepted a try that began after a renewal, the send's first try before it: only the new allowance paid for it. */
-export function spendRetried(allowance: Allowance, begunAt: number, startedAt: number): Allowance {
+export function spendRetried(
+  allowance: Allowance,
+  begunAt: number,
+  startedAt: number,
+  settings: LedgerSettings,
+): Allowance {
   const isCounted = isAfter(begunAt, allowance) || !isAfter(startedAt, allowance);
-  return isCounted || startedAt === begunAt ? allowance : spend(allowance, startedAt);
+  return isCounted || startedAt === begunAt ? allowance : spend(allowance, startedAt, settings);
 }
 
 /** WeCom refused that send: it cost nothing. `isExhausted`: and says that nothing is left of what it was begun under. */

@@ -75,7 +75,7 @@ function begin(draft: LedgerDraft, text: QueuedText, withMore: boolean) {
   const { renewals } = draft.state.allowance;
   draft.patchText(text, { waitingSince: null });
   draft.patch({
-    allowance: spend(draft.state.allowance, now),
+    allowance: spend(draft.state.allowance, now, draft.settings),
     attempt: {
       textId,
       part,

@@ -25,7 +25,7 @@ export function takeOutcome(draft: LedgerDraft, callId: string, outcome: SendOut
   const isPresent = callId === callIdOf(attempt) && attempt.retryAt === null;
   if (outcome.kind === 'sent') {
     if (isPresent && attempt.renewals !== allowance.renewals)
-      draft.patch({ allowance: spendRetried(allowance, attempt.begunAt, attempt.startedAt) });
+      draft.patch({ allowance: spendRetried(allowance, attempt.begunAt, attempt.startedAt, draft.settings) });
     return acceptPart(draft, text);
   }
   if (!isPresent) return;
