@@ -43,10 +43,17 @@ test('an event that kills the process is parked after a few deaths; its user and
       oneTo(5).map((n) => rig.send(user, user === victim && n === 2 ? { n, fault: 'kills' } : { n })),
     ),
   );
-  const wanted = (user: string) => (user === victim ? ['1', '3', '4', '5'] : ['1', '2', '3', '4', '5']);
-  const deaths = await superviseUntil('all is passed on', async () =>
-    users.every((user) => new Set(rig.recorded.get(user)).size === wanted(user).length),
-  );
+  const wanted = (user: string) => (user === victim ? ['1', '3', '4', '5', '6'] : ['1', '2', '3', '4', '5', '6']);
+  const missing = (user: string) => wanted(user).length - new Set(rig.recorded.get(user)).size;
+  let isLastSent = false;
+  const deaths = await superviseUntil('all is passed on', async () => {
+    // Behind what comes again after the last death, though it was passed on before: then that is handled too.
+    if (!isLastSent && users.every((user) => missing(user) === 1)) {
+      isLastSent = true;
+      await Promise.all(users.map((user) => rig.send(user, { n: 6 })));
+    }
+    return users.every((user) => missing(user) === 0);
+  });
   for (const user of users) await rig.passesOn(user, wanted(user));
   // Three deaths before it was suspected, four alone.
   expect(deaths).toBe(7);

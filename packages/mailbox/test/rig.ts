@@ -108,6 +108,8 @@ export async function openRig(partitions = 2, { isRecording = true } = {}): Prom
         ...(faultPoint ? { faultPoint } : {}),
         ...(maxActors ? { maxActors } : {}),
       });
+      // As the services do, which wait for the topology: else the first heartbeat would be left out.
+      await eventually(`${name} is connected`, () => ownBroker.problem() === null, { everyMs: 5 });
       mailbox.start();
       const replica: Replica = {
         mailbox,

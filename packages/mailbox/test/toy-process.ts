@@ -46,6 +46,8 @@ const mailbox = createMailbox({
     if (point === options.dieAt?.point && ++met === options.dieAt.nth) process.kill(process.pid, 'SIGKILL');
   },
 });
+// As the services do, which wait for the topology: else the first heartbeat would be left out.
+while (broker.problem() !== null) await new Promise((resolve) => setTimeout(resolve, 5));
 mailbox.start();
 process.on('SIGTERM', async () => {
   await mailbox.stop();
