@@ -13,6 +13,8 @@ import { answerFor } from './words.ts';
 /** How long a bridge has for its answer: short, so that the tests needn't wait long for those that never come. */
 export const CALLBACK_TIMEOUT_MS = 30_000;
 const BRIDGE_RETRY_MS = 60_000;
+/** … and how long it waits for a router that is frozen before it asks another one. */
+const BRIDGE_TRY_MS = 5_000;
 const ALL_TWICE = ['ingest', 'binder', 'router', 'sender'].flatMap((name) => [`${name}-1`, `${name}-2`]);
 const CLOCK_STEP = fileURLToPath(new URL('./clock-step.mjs', import.meta.url));
 
@@ -58,7 +60,12 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
   const labels = options.labels ?? ALL_TWICE;
   await applyTopology({ ...servers, partitions });
   const wecom = await startWecomSimulator();
-  const bridge = await startBridgeSimulator({ answer: answerFor, readsPrompts: false, retryForMs: BRIDGE_RETRY_MS });
+  const bridge = await startBridgeSimulator({
+    answer: answerFor,
+    readsPrompts: false,
+    retryForMs: BRIDGE_RETRY_MS,
+    tryMs: BRIDGE_TRY_MS,
+  });
   const hops: Hop[] = [];
   const proxied = async (name: string, ...targets: string[]) => {
     const proxy = await startTcpProxy(...targets);

@@ -6,7 +6,6 @@ import type { CallbackRecord } from './task-book.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
-const TRY_TIMEOUT_MS = 15_000;
 
 /** The router closes idle connections after 5 s or more; a connection cut at that moment counts as no answer. */
 const plainAgent = new http.Agent({ keepAlive: true, timeout: 4000 });
@@ -15,12 +14,18 @@ const secureAgent = new https.Agent({ keepAlive: true, timeout: 4000 });
 export type CallbackCall = { url: string; body: string; dying: AbortSignal };
 export type PostCallback = (call: CallbackCall, record: CallbackRecord) => Promise<void>;
 
-/** Tries again on 503 and on connection failures, for `retryForMs` at most; every other answer is final. */
-export function createPostCallback(retryForMs: number, callbackTo = (url: string) => url): PostCallback {
+/**
+ * Tries again on 503, on connection failures and when nothing comes for `tryMs`, for `retryForMs` at most; every other
+ * answer is final.
+ */
+export function createPostCallback(
+  { retryForMs, tryMs }: { retryForMs: number; tryMs: number },
+  callbackTo = (url: string) => url,
+): PostCallback {
   return async (call, record) => {
     const endsAt = performance.now() + retryForMs;
     for (let pauseMs = FIRST_PAUSE_MS; !call.dying.aborted; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      await tryOnce({ ...call, url: callbackTo(call.url) }, record);
+      await tryOnce({ ...call, url: callbackTo(call.url) }, record, tryMs);
       const isFinal = record.status !== 0 && record.status !== 503;
       if (isFinal || performance.now() + pauseMs > endsAt) break;
       // Cut short when the instance dies; the loop looks at the signal.
@@ -30,10 +35,10 @@ export function createPostCallback(retryForMs: number, callbackTo = (url: string
   };
 }
 
-async function tryOnce(call: CallbackCall, record: CallbackRecord): Promise<void> {
+async function tryOnce(call: CallbackCall, record: CallbackRecord, tryMs: number): Promise<void> {
   record.attempts += 1;
   try {
-    const { status, body } = await post(call);
+    const { status, body } = await post(call, tryMs);
     record.status = status;
     record.body = body.slice(0, 1000);
   } catch {
@@ -44,11 +49,11 @@ async function tryOnce(call: CallbackCall, record: CallbackRecord): Promise<void
 }
 
 /** node:http rather than fetch: half the cost for each of the benchmark's many callbacks. */
-function post({ url, body, dying }: CallbackCall): Promise<{ status: number; body: string }> {
+function post({ url, body, dying }: CallbackCall, tryMs: number): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const isSecure = url.startsWith('https:');
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const options = { method: 'POST', headers, signal: dying, timeout: TRY_TIMEOUT_MS };
+    const options = { method: 'POST', headers, signal: dying, timeout: tryMs };
     const request = isSecure
       ? https.request(url, { ...options, agent: secureAgent })
       : http.request(url, { ...options, agent: plainAgent });

@@ -20,6 +20,8 @@ export type BridgeSimulatorOptions = {
   answer?: BridgeSettings['answer'];
   /** How long a callback is tried again on 503 or a lost connection, ms. */
   retryForMs?: number;
+  /** How long one try may take, ms: a frozen router answers none. */
+  tryMs?: number;
   /** Where a callback to this URL goes instead, as a gateway in between would decide. */
   callbackTo?: (url: string) => string;
 };
@@ -57,15 +59,16 @@ export type BridgeSimulator = {
 };
 
 const RETRY_FOR_MS = 20_000;
+const TRY_MS = 15_000;
 
 export async function startBridgeSimulator(options: BridgeSimulatorOptions = {}): Promise<BridgeSimulator> {
   const { bindAddress = '127.0.0.1', isIdempotent = true, readsPrompts = true } = options;
-  const { answer = defaultAnswer } = options;
+  const { answer = defaultAnswer, retryForMs = RETRY_FOR_MS, tryMs = TRY_MS } = options;
   const first: BridgeSettings = { isIdempotent, readsPrompts, behaviour: { ...options.behaviour }, answer };
   const settings: BridgeSettings = { ...first };
   const book = createTaskBook();
   const rules = createRules();
-  const postCallback = createPostCallback(options.retryForMs ?? RETRY_FOR_MS, options.callbackTo);
+  const postCallback = createPostCallback({ retryForMs, tryMs }, options.callbackTo);
   const runTask = createTaskHandler({ book, rules, settings, postCallback });
 
   const app = express();
