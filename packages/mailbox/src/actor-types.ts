@@ -31,7 +31,7 @@ export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Ca
   behaviour: Behaviour<S, Ev, Fx, Call, Lookup>;
   edges: Edges<Ev, Fx, Call, Lookup>;
   collection: ActorCollection<S>;
-  isProcessed(key: string): Promise<boolean>;
+  isProcessed(service: string, userKey: string, id: string): Promise<boolean>;
   groupCommit: GroupCommit<S>;
   now(): number;
   logger: Logger;

@@ -1,20 +1,20 @@
 // One user's actor: events in, one after another; load, reduce, save, effects, ack.
 import { describeError } from '@pipeline/runtime';
 import { type ActorDocument, isStoreAway, type SaveOutcome, type StoredEffect } from '@pipeline/store';
-import { type Actor, type ActorDeps, type Input, THROWING_WAKE_PAUSE_MS } from './actor-types.ts';
+import type { Actor, ActorDeps, Input } from './actor-types.ts';
 import { createAlarm, earliest } from './alarm.ts';
 import type { ActorEvent, OpenCall } from './behaviour.ts';
 import { createEffectRunner } from './effect-runner.ts';
 import { keepDocument } from './kept-document.ts';
-import { createBatchReducer, type Draft } from './reduce-batch.ts';
+import { canRest, createBatchReducer, type Draft } from './reduce-batch.ts';
+import { createRest } from './rest.ts';
+import { createWakePauses } from './wake-pauses.ts';
 
 /**
  * How far ahead `wakeAt` stands while a call is open or effects wait in the document: if it is overdue, whoever owns the
  * partition by then makes the call again or runs the effects. No delivery may be left to remind of them.
  */
 const GUARD_MS = 2_000;
-/** A wake that changed nothing isn't repeated sooner. */
-const IDLE_WAKE_PAUSE_MS = 1_000;
 
 interface Applied<Ev> {
   input: Input<Ev>;
@@ -33,11 +33,11 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   /** Saved, their effects not yet removed. */
   let unacked: Applied<Ev>[] = [];
   const kept = keepDocument(userKey, deps);
+  /** So many at the head of the inbox are reduced but wait for a save to ride in. */
+  let resting = 0;
   let isRunning = false;
   let isDropped = false;
-  let noWakeBefore = 0;
-  /** Set once wakes have thrown too often. */
-  let wakesPausedUntil: number | null = null;
+  const wakes = createWakePauses<S>(deps.now, behaviour.dueAt);
   /** The stored `wakeAt` is to be put off, although nothing else has changed. */
   let mustSaveWakeAt = false;
   const wakeType = behaviour.wake().type;
@@ -55,11 +55,16 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     faultPoint: deps.faultPoint,
   });
 
+  const rest = createRest(
+    () => resting > 0 || effects.done() > 0,
+    () => void run(),
+  );
+
   const run = async () => {
     if (isRunning || isDropped) return;
     isRunning = true;
     try {
-      while (!isDropped && (inbox.length > 0 || mustSaveAnyway())) {
+      while (!isDropped && (inbox.length > (rest.isOver() ? 0 : resting) || mustSaveAnyway())) {
         try {
           await step();
         } catch (error) {
@@ -72,14 +77,18 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       if (!isDropped) deps.storeAway(error);
     } finally {
       isRunning = false;
-      if (!isDropped) armTimer();
+      if (!isDropped) {
+        armTimer();
+        rest.begin();
+      }
     }
   };
 
-  const mustSaveAnyway = () => effects.mustSave() || mustSaveWakeAt;
+  const mustSaveAnyway = () => effects.isRefusalUnsaved() || mustSaveWakeAt || (rest.isOver() && effects.done() > 0);
 
   const step = async () => {
     inHand = inbox.splice(0, batchLimit);
+    resting = 0;
     const known = kept.current();
     const isFresh = known === null || inHand.some((input) => input.needsFreshDocument);
     const base = isFresh ? await loadDocument() : known;
@@ -88,6 +97,12 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     const batch = await reduceBatch(base, judged);
     if (isDropped) return;
     const { draft, failure, postponed } = batch;
+    if (!rest.isOver() && !mustSaveAnyway() && batchLimit > 1 && canRest(behaviour, base.state, batch, inHand)) {
+      resting = inHand.length;
+      inbox = [...inHand, ...inbox];
+      inHand = [];
+      return;
+    }
     const unchanged = [...batch.unchanged, ...inHand.filter(isPausedWake)];
     const applied = batch.applied.map((one) => ({ input: one.input, ackAt: effects.appended() + one.effects }));
     // What comes behind a failing event waits: it is the same user's.
@@ -137,11 +152,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
 
   const loadDocument = async (): Promise<ActorDocument<S>> => {
     const document = await kept.load();
-    const due = behaviour.dueAt(document.state);
-    // A wake may have killed the last owner: events get through first, and one that was put off stays so.
-    noWakeBefore = deps.now() + IDLE_WAKE_PAUSE_MS;
-    if (due !== null && document.wakeAt !== null && document.wakeAt > due)
-      wakesPausedUntil = Math.min(document.wakeAt, deps.now() + THROWING_WAKE_PAUSE_MS);
+    wakes.loaded(document);
     effects.loaded(document.effects.length);
     // Effects of earlier inputs are in this document or were removed by whoever saved it.
     unacked = unacked.map(({ input }) => ({ input, ackAt: effects.appended() }));
@@ -159,6 +170,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     const outcome = await kept.save(base, draft, nextEffects, () => wakeAtOf(draft.state, effectsAt));
     if (isDropped || outcome !== 'saved') return outcome;
     mustSaveWakeAt = false;
+    rest.end();
     effects.saved(removing, draft.effects.length, retryAt);
     return outcome;
   };
@@ -169,7 +181,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     const doubtful: Input<Ev>[] = [];
     for (const input of inputs) {
       if (isJudgedFresh || (isAtWork && input.event.type === wakeType)) {
-        if (input.event.type === wakeType) noWakeBefore = deps.now() + IDLE_WAKE_PAUSE_MS;
+        if (input.event.type === wakeType) wakes.rest();
         input.saved?.();
         input.settle();
       } else doubtful.push({ ...input, needsFreshDocument: true });
@@ -180,16 +192,10 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   /** @param effectsAt when somebody must look after the effects */
   const wakeAtOf = (state: S, effectsAt: number | null): number | null => {
     const call = behaviour.callOf(state);
-    return earliest(stateDueAt(state), call && call.startedAt + GUARD_MS, effectsAt);
+    return earliest(wakes.dueAt(state), call && call.startedAt + GUARD_MS, effectsAt);
   };
 
-  const stateDueAt = (state: S): number | null => {
-    const due = behaviour.dueAt(state);
-    return due === null || wakesPausedUntil === null ? due : Math.max(due, wakesPausedUntil);
-  };
-
-  const isPausedWake = ({ event }: Input<Ev>) =>
-    event.type === wakeType && wakesPausedUntil !== null && deps.now() < wakesPausedUntil;
+  const isPausedWake = ({ event }: Input<Ev>) => event.type === wakeType && wakes.isPaused();
 
   const ackRemoved = () => {
     while (unacked[0] && unacked[0].ackAt <= effects.removed()) unacked.shift()?.input.settle();
@@ -206,7 +212,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     inbox = [...(verdict === 'retry' ? [input] : []), ...behind, ...inbox];
     inHand = [];
     if (verdict !== 'put-off') return;
-    wakesPausedUntil = deps.now() + THROWING_WAKE_PAUSE_MS;
+    wakes.pause();
     mustSaveWakeAt = true;
   };
 
@@ -248,23 +254,17 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     );
   };
 
-  const ownDueAt = () => {
+  const dueAt = (read: (state: S) => number | null) => {
     const document = kept.current();
-    return document && stateDueAt(document.state);
+    return document && read(document.state);
   };
 
-  /** The state's due time as this process keeps to it. */
-  const wakeDueAt = () => {
-    const due = ownDueAt();
-    return due !== null && due <= deps.now() ? Math.max(due, noWakeBefore) : due;
-  };
-
-  const armTimer = () => alarm.set(earliest(wakeDueAt(), effects.retryAt()));
+  const armTimer = () => alarm.set(earliest(dueAt(wakes.ownDueAt), effects.retryAt()));
 
   const alarm = createAlarm(deps.now, () => {
     const now = deps.now();
     if ((effects.retryAt() ?? now + 1) <= now) void effects.run();
-    const due = wakeDueAt();
+    const due = dueAt(wakes.ownDueAt);
     if (due !== null && due <= now) push({ event: behaviour.wake(), settle: () => {} });
     else armTimer();
   });
@@ -284,11 +284,12 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       unacked.length === 0 &&
       !effects.isRunning() &&
       effects.done() === 0,
-    dueAt: () => earliest(ownDueAt(), effects.retryAt()),
+    dueAt: () => earliest(dueAt(wakes.dueAt), effects.retryAt()),
     hasOpenCall,
     drop() {
       isDropped = true;
       alarm.stop();
+      rest.end();
       for (const input of [...inHand, ...inbox]) input.dropped?.();
     },
     stopTimer: alarm.stop,

@@ -49,6 +49,11 @@ export interface Behaviour<S, Ev extends ActorEvent, Fx extends StoredEffect, Ca
    * the same for a repeat): one newer than all of its type before can't be a repeat.
    */
   deduplication(event: Ev): { id: string; time: number } | null;
+  /**
+   * Events that may wait a moment for a save to ride in, as long as nothing follows from them: if the process dies before,
+   * they are delivered again, or the call whose outcome they are is made again and ends the same.
+   */
+  canRest(event: Ev): boolean;
   wake(): Ev;
   /**
    * "The open call is in nobody's memory": its process died, or the partition moved. The reducer opens it anew under

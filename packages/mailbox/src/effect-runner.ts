@@ -5,8 +5,6 @@ import type { FaultPoint } from './actor-types.ts';
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 30_000;
-/** The removal of what is confirmed waits this long for a save to ride in: mostly the next event's. */
-const REMOVAL_DELAY_MS = 30;
 
 export interface EffectRunner {
   /** Runs what the document holds, unless that is under way or a refused effect still waits. */
@@ -23,8 +21,8 @@ export interface EffectRunner {
   removed(): number;
   /** When a refused effect is tried again, epoch ms. */
   retryAt(): number | null;
-  /** A refusal is not yet in the stored document, or confirmed effects have stood in it for long enough. */
-  mustSave(): boolean;
+  /** A refusal is not yet in the stored document. */
+  isRefusalUnsaved(): boolean;
   /** A refused effect is in the stored document with its due time: no delivery needs to wait for it. */
   isRefusalSaved(): boolean;
 }
@@ -35,7 +33,7 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
   runEffect(effect: Fx): Promise<void>;
   now(): number;
   onRefused(effect: Fx, error: unknown): void;
-  /** Something is to be saved. */
+  /** A refusal is to be saved now, or what is confirmed can be removed with the next save. */
   onProgress(): Promise<void>;
   faultPoint?: FaultPoint | undefined;
 }): EffectRunner {
@@ -50,22 +48,7 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
   let savedRetryAt: number | null = null;
   let failures = 0;
 
-  const isRetryUnsaved = () => retryAt !== null && retryAt !== savedRetryAt;
-  let isRemovalDue = false;
-  const mustSave = () => isRemovalDue || isRetryUnsaved();
-  let timer: NodeJS.Timeout | undefined;
-  const noRemovalDue = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    isRemovalDue = false;
-  };
-  const removeSoon = () => {
-    timer ??= setTimeout(() => {
-      isRemovalDue = done > 0;
-      timer = undefined;
-      void deps.onProgress();
-    }, REMOVAL_DELAY_MS);
-  };
+  const isRefusalUnsaved = () => retryAt !== null && retryAt !== savedRetryAt;
 
   const runAll = async () => {
     for (let document = deps.document(); document && done < document.effects.length; document = deps.document()) {
@@ -95,13 +78,11 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
       } finally {
         isRunning = false;
       }
-      if (isRetryUnsaved()) await deps.onProgress();
-      else if (done > 0) removeSoon();
+      if (isRefusalUnsaved() || done > 0) await deps.onProgress();
     },
     isRunning: () => isRunning,
     loaded(effects) {
       epoch++;
-      noRemovalDue();
       done = 0;
       removed = 0;
       appended = effects;
@@ -110,7 +91,6 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
     },
     saved(removedNow, appendedNow, retryAtSaved) {
       done -= removedNow;
-      if (done === 0) noRemovalDue();
       removed += removedNow;
       appended += appendedNow;
       savedRetryAt = retryAtSaved;
@@ -119,7 +99,7 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
     appended: () => appended,
     removed: () => removed,
     retryAt: () => retryAt,
-    mustSave,
-    isRefusalSaved: () => retryAt !== null && !isRetryUnsaved(),
+    isRefusalUnsaved,
+    isRefusalSaved: () => retryAt !== null && !isRefusalUnsaved(),
   };
 }

@@ -3,8 +3,7 @@ import { RetryableError } from '@pipeline/runtime';
 import {
   type ActorDocument,
   isStoreAway,
-  processedIdKey,
-  processedIdWrite,
+  processedIdsWrite,
   type SaveOutcome,
   type StoredEffect,
 } from '@pipeline/store';
@@ -13,7 +12,7 @@ import type { ActorEvent, OpenCall } from './behaviour.ts';
 import type { Draft } from './reduce-batch.ts';
 
 /** Ids a document keeps itself at least; older ones move to `processed_ids`, many at a time. */
-const RECENT_IDS = 64;
+const RECENT_IDS = 16;
 const MOVED_IDS = 32;
 /** A call is fenced by a look at the version if its save is older than this: a frozen replica may have lost its partition. */
 const FENCE_AFTER_MS = 1_000;
@@ -36,15 +35,16 @@ export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, 
 
     /** @throws RetryableError `store-away` */
     async load(): Promise<ActorDocument<S>> {
-      document = (await deps.collection.load(userKey)) ?? {
+      document = {
         _id: userKey,
         version: 0,
         state: deps.behaviour.initialState(),
         effects: [],
         recentIds: [],
-        hasOlderIds: false,
         newest: {},
+        newestMoved: {},
         wakeAt: null,
+        ...(await deps.collection.load(userKey)),
       };
       delete document.wokenAt;
       verifiedAt = performance.now();
@@ -67,7 +67,7 @@ export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, 
       // never be one whose event isn't applied yet.
       const surplus = Math.min(draft.recentIds.length - RECENT_IDS, base.recentIds.length);
       const olderIds = surplus < MOVED_IDS ? [] : draft.recentIds.slice(0, surplus);
-      const moved = olderIds.map((id) => processedIdWrite(processedIdKey(deps.service, userKey, id)));
+      const moved = olderIds.length === 0 ? [] : [processedIdsWrite(deps.service, userKey, olderIds)];
       let next: ActorDocument<S>;
       let outcome: SaveOutcome;
       try {
@@ -77,8 +77,8 @@ export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, 
           state: draft.state,
           effects,
           recentIds: draft.recentIds.slice(olderIds.length),
-          hasOlderIds: base.hasOlderIds || olderIds.length > 0,
           newest: draft.newest,
+          newestMoved: moved.length > 0 ? base.newest : base.newestMoved,
           wakeAt: wakeAt(),
         };
         outcome = await deps.groupCommit.save(next, [...draft.sides, ...moved]);

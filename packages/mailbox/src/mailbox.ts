@@ -69,7 +69,9 @@ export function createMailbox<
   let isStopping = false;
 
   const handled = metrics.counter('mailbox_events_total', 'Events handled', ['type', 'outcome'] as const);
-  const durations = metrics.seconds('mailbox_event_seconds', 'From delivery to ack', ['type'] as const);
+  const durations = metrics.seconds('mailbox_event_seconds', 'From delivery to ack, what it rests included', [
+    'type',
+  ] as const);
   const refusals = metrics.counter('mailbox_refused_publishes_total', 'Effects the broker refused, tried again later');
   metrics.gaugeOf('mailbox_open_calls', 'Calls under way', () => openCalls.size);
   metrics.gaugeOf('mailbox_actors', 'Actors in memory', () => actors.size());

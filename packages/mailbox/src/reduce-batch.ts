@@ -1,8 +1,8 @@
 // A user's waiting events, reduced one after another into what one save has to write.
 import { RetryableError } from '@pipeline/runtime';
-import { type ActorDocument, processedIdKey, type SideWrite, type StoredEffect } from '@pipeline/store';
+import type { ActorDocument, SideWrite, StoredEffect } from '@pipeline/store';
 import type { ActorDeps, Input } from './actor-types.ts';
-import type { ActorEvent, OpenCall } from './behaviour.ts';
+import type { ActorEvent, Behaviour, OpenCall } from './behaviour.ts';
 
 /** Lookups in a row for one event; more is a bug in the reducer. */
 const MAX_LOOKUPS = 100;
@@ -42,9 +42,9 @@ export function createBatchReducer<S, Ev extends ActorEvent, Fx extends StoredEf
     known: { id: string; time: number },
   ): Promise<boolean> => {
     if (recentIds.includes(known.id)) return true;
-    // What is newer than the newest one applied can't have been applied before.
-    if (!base.hasOlderIds || known.time > (base.newest[type] ?? Number.NEGATIVE_INFINITY)) return false;
-    return deps.isProcessed(processedIdKey(deps.service, userKey, known.id));
+    // Newer than all that the document no longer has, it can't be one of them.
+    if (known.time > (base.newestMoved[type] ?? Number.NEGATIVE_INFINITY)) return false;
+    return deps.isProcessed(deps.service, userKey, known.id);
   };
 
   /**
@@ -108,4 +108,20 @@ export function createBatchReducer<S, Ev extends ActorEvent, Fx extends StoredEf
     }
     return batch;
   };
+}
+
+/** Whether these inputs may wait for another save: nothing follows from them that anybody waits for. */
+export function canRest<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup>(
+  behaviour: Behaviour<S, Ev, Fx, Call, Lookup>,
+  before: S,
+  { draft, applied }: ReducedBatch<S, Ev, Fx>,
+  inputs: readonly Input<Ev>[],
+): boolean {
+  const call = behaviour.callOf(draft.state);
+  return (
+    draft.effects.length === 0 &&
+    applied.length === inputs.length &&
+    (call === null || call.id === behaviour.callOf(before)?.id) &&
+    inputs.every(({ event }) => behaviour.canRest(event))
+  );
 }

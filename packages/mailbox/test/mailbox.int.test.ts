@@ -64,7 +64,7 @@ test('an event whose save is lost is not taken for applied, although its batch w
       .slice(70)
       .map((n) => rig.send(user, { n })),
   );
-  const hasMoved = async () => rig.store.processedIds.isKnown(`router:${user}:${user}:1`);
+  const hasMoved = async () => rig.store.processedIds.isKnown('router', user, `${user}:1`);
   const second = await start({
     faultPoint: async (point) => {
       if (point === 'sides-saved' && (await hasMoved())) await new Promise(() => {}); // this process never gets to save

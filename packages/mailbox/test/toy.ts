@@ -14,6 +14,8 @@ export interface ToyNumber {
   callMs?: number;
   /** Sets a due time; once it has passed, `due:<n>` is passed on. */
   dueInMs?: number;
+  /** Passes nothing on, neither the number nor the outcome of its call. */
+  isQuiet?: boolean;
   /** How this event misbehaves. */
   fault?: 'throws' | 'unsavable' | 'throws-on-wake' | 'kills' | 'kills-on-wake';
 }
@@ -21,8 +23,8 @@ export interface ToyNumber {
 export interface ToyState {
   numbers: number[];
   called: number[];
-  call: { n: number; attempt: number; startedAt: number; ms: number } | null;
-  waiting: { n: number; ms: number }[];
+  call: { n: number; attempt: number; startedAt: number; ms: number; isQuiet: boolean } | null;
+  waiting: { n: number; ms: number; isQuiet: boolean }[];
   due: { n: number; at: number }[];
   throwsOnWake?: boolean;
   killsOnWake?: boolean;
@@ -49,7 +51,7 @@ const callId = ({ n, attempt }: { n: number; attempt: number }) => `${n}:${attem
 function openNext(state: ToyState, now: number): ToyState {
   const [next, ...waiting] = state.waiting;
   if (state.call || !next) return state;
-  return { ...state, waiting, call: { n: next.n, attempt: 1, startedAt: now, ms: next.ms } };
+  return { ...state, waiting, call: { ...next, attempt: 1, startedAt: now } };
 }
 
 function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number): Decided {
@@ -59,15 +61,16 @@ function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number):
     case 'toy.number': {
       if (event.fault === 'kills') process.kill(process.pid, 'SIGKILL');
       if (event.fault === 'throws') throw new Error(`number ${event.n} can't be handled`);
-      const { n, callMs, dueInMs } = event;
+      const { n, callMs, dueInMs, isQuiet = false } = event;
       let next: ToyState = { ...state, numbers: [...state.numbers, n] };
       if (event.fault === 'throws-on-wake') next.throwsOnWake = true;
       if (event.fault === 'kills-on-wake') next.killsOnWake = true;
       // More than a document may hold: the database refuses this save and no other.
       if (event.fault === 'unsavable') next.unsavable = 'x'.repeat(17_000_000);
-      if (callMs !== undefined) next = openNext({ ...next, waiting: [...next.waiting, { n, ms: callMs }] }, now);
+      if (callMs !== undefined)
+        next = openNext({ ...next, waiting: [...next.waiting, { n, ms: callMs, isQuiet }] }, now);
       if (dueInMs !== undefined) next.due = [...next.due, { n, at: now + dueInMs }];
-      return { state: next, effects: [effect(String(n))], sides: [] };
+      return { state: next, effects: isQuiet ? [] : [effect(String(n))], sides: [] };
     }
     case 'wake': {
       const passed = state.due.filter(({ at }) => at <= now);
@@ -80,7 +83,7 @@ function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number):
     case 'call.settled': {
       if (!state.call || callId(state.call) !== event.callId) return unchanged;
       const next = openNext({ ...state, call: null, called: [...state.called, event.n] }, now);
-      return { state: next, effects: [effect(`called:${event.n}`)], sides: [] };
+      return { state: next, effects: state.call.isQuiet ? [] : [effect(`called:${event.n}`)], sides: [] };
     }
     case 'call.lost': {
       if (!state.call || callId(state.call) !== event.callId) return unchanged;
@@ -96,6 +99,7 @@ export const toyBehaviour: Behaviour<ToyState, ToyEvent, ToyEffect, ToyCall, nev
   dueAt: (state) => (state.due.length === 0 ? null : Math.min(...state.due.map(({ at }) => at))),
   callOf: ({ call }) => call && { id: callId(call), startedAt: call.startedAt, n: call.n, ms: call.ms },
   deduplication: (event) => (event.type === 'toy.number' ? { id: event.id, time: event.sendTime ?? 0 } : null),
+  canRest: (event) => event.type === 'call.settled' || (event.type === 'toy.number' && event.isQuiet === true),
   wake: () => ({ type: 'wake', id: 'timer' }),
   callLost: (id) => ({ type: 'call.lost', id: `${id}:lost`, callId: id }),
 };

@@ -18,10 +18,10 @@ export interface ActorDocument<S> {
   effects: StoredEffect[];
   /** Ids of the last events applied, newest last; older ones are in `processed_ids`. */
   recentIds: string[];
-  /** Whether ids have been moved to `processed_ids`, i.e. whether a look there can find anything. */
-  hasOlderIds: boolean;
   /** The time of the newest event applied, by type, in that type's own unit. */
   newest: Record<string, number>;
+  /** The same, when ids last moved to `processed_ids`: none of a newer event is there. */
+  newestMoved: Record<string, number>;
   /** The earliest due time, epoch ms; null when nothing is due. */
   wakeAt: number | null;
   /** When the sweep last claimed this document, epoch ms. Neither state nor version. */
@@ -57,8 +57,8 @@ const schema = new Schema(
     state: Schema.Types.Mixed,
     effects: [Schema.Types.Mixed],
     recentIds: [String],
-    hasOlderIds: Boolean,
     newest: Schema.Types.Mixed,
+    newestMoved: Schema.Types.Mixed,
     wakeAt: Number,
     wokenAt: Number,
   },

@@ -7,7 +7,7 @@ export { type Delivery, type DeliveryPart, deliveryMsgidWrite, deliveryWrite } f
 export { grouped } from './grouped.ts';
 export type { Instance, InstanceFields } from './instances.ts';
 export { openStore, type Store } from './open-store.ts';
-export { processedIdKey, processedIdWrite } from './processed-ids.ts';
+export { processedIdsWrite } from './processed-ids.ts';
 export { originalId, replayId, replayNumber } from './replay-ids.ts';
 export type { Replica } from './replicas.ts';
 export type { SideWrite } from './side-writes.ts';

@@ -1,29 +1,33 @@
 // Ids of events that an actor has applied and no longer remembers itself, for 7 days (WeCom replays 3).
 import { type Connection, Schema } from 'mongoose';
-import { groupedFind } from './grouped.ts';
 import { expiresInDays, type SideWrite } from './side-writes.ts';
+import { storing } from './store-errors.ts';
 
 const RETENTION_DAYS = 7;
 
-const schema = new Schema({ _id: String, expiresAt: Date }, { versionKey: false });
+/** Many ids of one actor in a document: a document for each would be a quarter of all that a turn writes. */
+const schema = new Schema({ _id: String, ids: [String], expiresAt: Date }, { versionKey: false });
 schema.index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
 
-/** `service:userKey:eventId` */
-export const processedIdKey = (service: string, userKey: string, eventId: string) => `${service}:${userKey}:${eventId}`;
+const actorPrefix = (service: string, userKey: string) => `${service}:${userKey}:`;
 
-export const processedIdWrite = (key: string): SideWrite => ({
+/** @param ids at least one; the same ones when it is repeated */
+export const processedIdsWrite = (service: string, userKey: string, ids: readonly string[]): SideWrite => ({
   collection: 'processed_ids',
-  filter: { _id: key },
-  update: { $set: { expiresAt: expiresInDays(RETENTION_DAYS) } },
+  filter: { _id: `${actorPrefix(service, userKey)}${ids[0]}` },
+  update: { $set: { ids, expiresAt: expiresInDays(RETENTION_DAYS) } },
   upsert: true,
 });
 
 export function processedIds(connection: Connection) {
   const model = connection.model('processed_ids', schema, 'processed_ids');
-  const find = groupedFind(model.collection, { _id: 1 });
   return {
     /** @throws RetryableError `store-away` */
-    isKnown: async (key: string): Promise<boolean> => (await find(key)) !== null,
+    async isKnown(service: string, userKey: string, id: string): Promise<boolean> {
+      const prefix = actorPrefix(service, userKey);
+      const filter = { _id: { $gt: prefix, $lt: `${prefix}\uffff` }, ids: id };
+      return (await storing(() => model.exists(filter).exec())) !== null;
+    },
     ensureIndexes: () => model.createIndexes(),
   };
 }

@@ -1,7 +1,7 @@
 // Actors' documents: conditional saves in bulk, and the sweep's claims.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
-import { type ActorCollection, type ActorDocument, processedIdWrite, type Store } from '../src/index.ts';
+import { type ActorCollection, type ActorDocument, processedIdsWrite, type Store } from '../src/index.ts';
 import { openTestStore } from './open.ts';
 
 type State = { n: number; note?: string };
@@ -22,7 +22,7 @@ const document = (id: string, version: number, fields: Partial<ActorDocument<Sta
   state: { n: version },
   effects: [],
   recentIds: [],
-  hasOlderIds: false,
+  newestMoved: {},
   newest: {},
   wakeAt: null,
   ...fields,
@@ -106,13 +106,15 @@ test('side writes may be repeated, and those of one document keep their order', 
     { ...started, update: { $set: { startedAt: 1, endedAt: 1 } } },
     { ...started, update: { $set: { endedAt: 2 } }, upsert: false },
     { ...started, filter: { _id: 't2' }, update: { $set: { endedAt: 3 } }, upsert: false },
-    processedIdWrite('router:u:1'),
+    processedIdsWrite('router', 'u', ['1', '2']),
   ];
   await store.applySideWrites(writes);
   await store.applySideWrites(writes);
   expect(await store.tasks.find('t1')).toMatchObject({ startedAt: 1, endedAt: 2 });
   expect(await store.tasks.find('t2')).toBeNull();
-  expect(await Promise.all([1, 2].map((n) => store.processedIds.isKnown(`router:u:${n}`)))).toEqual([true, false]);
+  const isKnown = (service: string, userKey: string, id: string) => store.processedIds.isKnown(service, userKey, id);
+  expect(await Promise.all(['1', '2', '3'].map((id) => isKnown('router', 'u', id)))).toEqual([true, true, false]);
+  expect(await Promise.all([isKnown('router', 'u2', '1'), isKnown('sender', 'u', '1')])).toEqual([false, false]);
 });
 
 test('what is looked for by time or by unique key has its index, and the sweep uses its own', async () => {

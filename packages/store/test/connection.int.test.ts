@@ -64,7 +64,7 @@ test('an address that is none is a configuration error at once', async () => {
 test('while the database is away every operation says so, and all is well when it is back', async () => {
   const store = await openStore({ uri: proxy.through(opened.mongoUri), logger });
   const actors = store.actors<object>('conversations');
-  const fields = { state: {}, effects: [], recentIds: [], hasOlderIds: false, newest: {}, wakeAt: null };
+  const fields = { state: {}, effects: [], recentIds: [], newest: {}, newestMoved: {}, wakeAt: null };
   const save = () => actors.saveAll([{ _id: 'u', version: 1, ...fields }]);
   await proxy.refuse();
   proxy.cut();

@@ -45,6 +45,8 @@ export function conversationBehaviour(
     callOf,
     deduplication: (event) =>
       event.type === 'customer.item' ? { id: event.item.msgId, time: event.item.sendTime } : null,
+    // POSTed again, the task has the same idempotency key.
+    canRest: (event) => event.type === 'call.settled' && event.outcome.kind === 'acked',
     wake: () => ({ type: 'wake', id: 'timer' }),
     callLost: (callId) => ({ type: 'call.lost', id: `${callId}:lost`, callId }),
   };

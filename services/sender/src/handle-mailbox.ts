@@ -45,6 +45,9 @@ export function ledgerBehaviour(
       // A replay whose fate nobody knew goes out again with another time; 0: it may always be a repeat.
       return { id, time: replayNumber(id) > 0 ? 0 : decidedAt };
     },
+    // What was sent once is refused the second time (95033).
+    canRest: (event) =>
+      event.type === 'customer.item' || (event.type === 'call.settled' && event.outcome.kind === 'sent'),
     wake: () => ({ type: 'wake', id: 'timer' }),
     callLost: (callId) => ({ type: 'call.lost', id: `${callId}:lost`, callId }),
   };

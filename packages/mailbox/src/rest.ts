@@ -1,0 +1,36 @@
+// What an actor needn't save at once rests for a moment: mostly the user's next event saves it along with itself.
+
+/** Adds as much to the time in which a crash makes a call or a publish be repeated under its old id. */
+const REST_MS = 250;
+
+export interface Rest {
+  /** It has lasted long enough: save. */
+  isOver(): boolean;
+  /** The actor stops working for now: if something rests, it is woken in time. */
+  begin(): void;
+  /** All that rested is saved, or forgotten with the actor. */
+  end(): void;
+}
+
+export function createRest(isNeeded: () => boolean, wake: () => void): Rest {
+  let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
+  const end = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    isOver = false;
+  };
+  return {
+    isOver: () => isOver,
+    begin() {
+      isOver = false;
+      if (!isNeeded()) return;
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        isOver = isNeeded();
+        wake();
+      }, REST_MS);
+    },
+    end,
+  };
+}
