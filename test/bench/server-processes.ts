@@ -1,5 +1,6 @@
 // Bench: which processes the broker and the database are, if they run on this machine, and what versions.
 import { createManagementApi } from '@pipeline/broker';
+import { eventually } from '../support/eventually.ts';
 import type { TestServers } from '../support/servers.ts';
 import { findServer } from './process-cost.ts';
 import type { Database } from './stage.ts';
@@ -13,11 +14,15 @@ export interface ServerProcesses {
 
 export async function findServers(servers: TestServers, database: Database): Promise<ServerProcesses> {
   const management = createManagementApi(servers.managementUrl);
-  const [node] = await management.get<{ os_pid: string }[]>('/nodes');
+  // Just started, the management plugin knows of its node no more than the name.
+  const pid = await eventually('the broker tells its process', async () => {
+    const [node] = await management.get<{ os_pid?: string }[]>('/nodes');
+    return node?.os_pid;
+  });
   const { rabbitmq_version: version } = await management.get<{ rabbitmq_version: string }>('/overview');
   const status = await database.admin().command({ serverStatus: 1 });
   return {
-    rabbitmq: findServer(Number(node?.os_pid), 'beam.smp'),
+    rabbitmq: findServer(Number(pid), 'beam.smp'),
     mongodb: findServer(Number(status.pid), 'mongod'),
     versions: { rabbitmq: version, mongodb: String(status.version) },
   };
