@@ -119,6 +119,8 @@ export function canRest<S, Ev extends ActorEvent, Fx extends StoredEffect, Call 
 ): boolean {
   const call = behaviour.callOf(draft.state);
   return (
+    // Without any, the step is there to look after effects and deliveries of earlier ones.
+    inputs.length > 0 &&
     draft.effects.length === 0 &&
     applied.length === inputs.length &&
     (call === null || call.id === behaviour.callOf(before)?.id) &&

@@ -9,7 +9,7 @@ type Deps = ActorDeps<ToyState, ToyEvent, ToyEffect, ToyCall, never>;
 type Saved = Parameters<Deps['groupCommit']['save']>[0];
 
 /** An actor on a database in memory. */
-function setUp() {
+function setUp(more: Partial<Pick<Deps, 'groupCommit' | 'collection' | 'edges'>> = {}) {
   const saves: Saved[] = [];
   const log: string[] = [];
   const say =
@@ -44,6 +44,7 @@ function setUp() {
     storeAway: say('store away'),
     outcome: (_userKey, _callKey, event) => push(event, 'outcome'),
     onEffectRefused: say('refused'),
+    ...more,
   });
   const push = (event: ToyEvent, name: string) =>
     actor.push({ event, settle: () => say('settled')(name), dropped: () => say('dropped')(name) });
@@ -108,4 +109,25 @@ test('what rests in an actor that is dropped is not settled, and never saved', a
   expect(log).toEqual(['dropped m1']);
   await new Promise((resolve) => setTimeout(resolve, 400));
   expect([saves, log]).toEqual([[], ['dropped m1']]);
+});
+
+test('a refusal that can no longer be saved, as another replica has seen to the effect, holds nothing back', async () => {
+  const stored: Saved[] = [];
+  const { actor, log, number } = setUp({
+    edges: { runEffect: () => Promise.reject(new Error('refused')) } as unknown as Deps['edges'],
+    collection: { load: async () => stored.at(-1) ?? null } as unknown as Deps['collection'],
+    groupCommit: {
+      async save(document) {
+        if (stored.length > 0) {
+          stored.push({ ...document, effects: [] });
+          return 'stale';
+        }
+        stored.push(document);
+        return 'saved';
+      },
+    },
+  });
+  number(1);
+  await eventually('it is settled', () => log.includes('settled m1'), { withinMs: 2_000 });
+  expect(actor.isIdle()).toBe(true);
 });
