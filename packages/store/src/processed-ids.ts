@@ -11,11 +11,11 @@ schema.index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
 
 const actorPrefix = (service: string, userKey: string) => `${service}:${userKey}:`;
 
-/** @param ids at least one; the same ones when it is repeated */
+/** @param ids at least one. Joined to those already there: a replica whose save will be stale may write late, and fewer. */
 export const processedIdsWrite = (service: string, userKey: string, ids: readonly string[]): SideWrite => ({
   collection: 'processed_ids',
   filter: { _id: `${actorPrefix(service, userKey)}${ids[0]}` },
-  update: { $set: { ids, expiresAt: expiresInDays(RETENTION_DAYS) } },
+  update: { $set: { expiresAt: expiresInDays(RETENTION_DAYS) }, $addToSet: { ids: { $each: ids } } },
   upsert: true,
 });
 
