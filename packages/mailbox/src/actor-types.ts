@@ -15,6 +15,8 @@ export interface Input<Ev> {
   dropped?(): void;
   /** Judged on a document that may be stale and found to change nothing: judge again on one read afresh. */
   needsFreshDocument?: boolean;
+  /** Deliveries of other users wait until it is settled: nothing rests. */
+  isAlone?: boolean;
 }
 
 /** `retry`: at once; `parked`: it stands in the dead letters; `put-off`: it is a wake, tried again much later. */

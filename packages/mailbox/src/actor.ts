@@ -79,7 +79,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       isRunning = false;
       if (!isDropped) {
         armTimer();
-        rest.begin();
+        rest.begin(unacked.some(({ input }) => input.isAlone));
       }
     }
   };

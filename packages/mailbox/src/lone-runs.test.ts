@@ -7,7 +7,7 @@ function setUp(verdicts: Record<string, 'given up'> = {}) {
   const done: string[] = [];
   const known = new Map<string, Delivery>();
   const runs = createLoneRuns({
-    handle: (_partition, { messageId }) => done.push(`run ${messageId}`),
+    handle: (_partition, { messageId }, isAlone) => done.push(`run ${messageId}${isAlone ? ' alone' : ''}`),
     async judge({ messageId }) {
       done.push(`judge ${messageId}`);
       return verdicts[messageId] ? null : () => done.push(`over ${messageId}`);
@@ -33,7 +33,7 @@ describe('a suspect', () => {
     expect(done).toEqual(['run a', 'run b']);
     settle('a');
     await judged();
-    expect(done.splice(0)).toEqual(['run a', 'run b', 'judge suspect', 'run suspect']);
+    expect(done.splice(0)).toEqual(['run a', 'run b', 'judge suspect', 'run suspect alone']);
     settle('suspect');
     expect(done).toEqual(['over suspect', 'run c']);
   });
@@ -45,7 +45,7 @@ describe('a suspect', () => {
     come('c');
     await judged();
     await judged();
-    expect(done.splice(0)).toEqual(['judge deadly', 'judge suspect', 'run suspect']);
+    expect(done.splice(0)).toEqual(['judge deadly', 'judge suspect', 'run suspect alone']);
     settle('suspect');
     expect(done).toEqual(['over suspect', 'run c']);
   });
@@ -66,7 +66,7 @@ describe('a suspect', () => {
       'run other 1',
       'over suspect',
       'judge suspect',
-      'run suspect',
+      'run suspect alone',
       'over suspect',
       'run other 2',
     ]);
@@ -78,6 +78,6 @@ describe('a suspect', () => {
     come('suspect', 3, 0);
     drop(1);
     await judged();
-    expect(done).toEqual(['run a', 'judge suspect', 'run suspect']);
+    expect(done).toEqual(['run a', 'judge suspect', 'run suspect alone']);
   });
 });

@@ -19,16 +19,16 @@ export interface LoneRuns {
  * (unless the process died), or null if it isn't to be run any more. Must not throw
  */
 export function createLoneRuns(deps: {
-  handle(partition: number, delivery: Delivery): void;
+  handle(partition: number, delivery: Delivery, isAlone: boolean): void;
   judge(delivery: Delivery): Promise<(() => void) | null>;
 }): LoneRuns {
   let line: { partition: number; delivery: Delivery }[] = [];
   const inHand = new Map<Delivery, number>();
   let suspect: { partition: number; delivery: Delivery; over?: () => void } | null = null;
 
-  const handle = (partition: number, delivery: Delivery) => {
+  const handle = (partition: number, delivery: Delivery, isAlone: boolean) => {
     inHand.set(delivery, partition);
-    deps.handle(partition, delivery);
+    deps.handle(partition, delivery, isAlone);
   };
 
   const advance = () => {
@@ -37,7 +37,7 @@ export function createLoneRuns(deps: {
       if (isSuspect && inHand.size > 0) return;
       line.shift();
       if (isSuspect) void runAlone(next.partition, next.delivery);
-      else handle(next.partition, next.delivery);
+      else handle(next.partition, next.delivery, false);
     }
   };
 
@@ -48,7 +48,7 @@ export function createLoneRuns(deps: {
     if (suspect !== mine) return over?.();
     if (over) {
       suspect.over = over;
-      handle(partition, delivery);
+      handle(partition, delivery, true);
     } else end();
   };
 

@@ -97,7 +97,7 @@ export function createMailbox<
       },
     });
 
-  const handle = (partition: number, delivery: Delivery) => {
+  const handle = (partition: number, delivery: Delivery, isAlone: boolean) => {
     const startedAt = performance.now();
     let event: Ev;
     try {
@@ -128,7 +128,7 @@ export function createMailbox<
       loneRuns.settled(delivery);
     };
     deliveries.set(settle, known);
-    actors.getOrCreate(delivery.routingKey, partition).push({ event, settle });
+    actors.getOrCreate(delivery.routingKey, partition).push({ event, settle, isAlone });
   };
 
   const parkUnreadable = async (delivery: Delivery, error: unknown) => {

@@ -124,6 +124,6 @@ export function canRest<S, Ev extends ActorEvent, Fx extends StoredEffect, Call 
     draft.effects.length === 0 &&
     applied.length === inputs.length &&
     (call === null || call.id === behaviour.callOf(before)?.id) &&
-    inputs.every(({ event }) => behaviour.canRest(event))
+    inputs.every(({ event, isAlone }) => !isAlone && behaviour.canRest(event))
   );
 }

@@ -46,12 +46,14 @@ function setUp(more: Partial<Pick<Deps, 'groupCommit' | 'collection' | 'edges'>>
     onEffectRefused: say('refused'),
     ...more,
   });
-  const push = (event: ToyEvent, name: string) =>
-    actor.push({ event, settle: () => say('settled')(name), dropped: () => say('dropped')(name) });
+  const push = (event: ToyEvent, name: string, isAlone = false) =>
+    actor.push({ event, isAlone, settle: () => say('settled')(name), dropped: () => say('dropped')(name) });
   const number = (n: number, more: object = {}) =>
     push({ type: 'toy.number', id: `m${n}`, n, sendTime: n, ...more }, `m${n}`);
+  const numberAlone = (n: number, more: object = {}) =>
+    push({ type: 'toy.number', id: `m${n}`, n, sendTime: n, ...more }, `m${n}`, true);
   const pass = () => new Promise((resolve) => setTimeout(resolve, 1));
-  return { actor, saves, log, number, pass };
+  return { actor, saves, log, number, numberAlone, pass };
 }
 
 test('an event from which nothing follows is saved together with the next one', async () => {
@@ -130,4 +132,14 @@ test('a refusal that can no longer be saved, as another replica has seen to the 
   number(1);
   await eventually('it is settled', () => log.includes('settled m1'), { withinMs: 2_000 });
   expect(actor.isIdle()).toBe(true);
+});
+
+test('what all other deliveries wait for does not rest, nor what it has passed on', async () => {
+  const { log, number, numberAlone } = setUp();
+  number(1, { isQuiet: true });
+  numberAlone(2, { isQuiet: true });
+  await eventually('it is settled', () => log.includes('settled m2'), { withinMs: 100 });
+  number(3);
+  numberAlone(4);
+  await eventually('it is settled', () => log.includes('settled m4'), { withinMs: 150 });
 });

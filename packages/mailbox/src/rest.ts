@@ -2,12 +2,14 @@
 
 /** Adds as much to the time in which a crash makes a call or a publish be repeated under its old id. */
 const REST_MS = 250;
+/** With a delivery that all others wait for. */
+const SHORT_REST_MS = 10;
 
 export interface Rest {
   /** It has lasted long enough: save. */
   isOver(): boolean;
   /** The actor stops working for now: if something rests, it is woken in time. */
-  begin(): void;
+  begin(isShort?: boolean): void;
   /** All that rested is saved, or forgotten with the actor. */
   end(): void;
 }
@@ -22,14 +24,19 @@ export function createRest(isNeeded: () => boolean, wake: () => void): Rest {
   };
   return {
     isOver: () => isOver,
-    begin() {
+    begin(isShort = false) {
       isOver = false;
       if (!isNeeded()) return;
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        isOver = isNeeded();
-        wake();
-      }, REST_MS);
+      // Also if a longer one has begun.
+      if (isShort) end();
+      timer ??= setTimeout(
+        () => {
+          timer = undefined;
+          isOver = isNeeded();
+          wake();
+        },
+        isShort ? SHORT_REST_MS : REST_MS,
+      );
     },
     end,
   };
