@@ -5,6 +5,7 @@ import { userKeyOf } from '@pipeline/contracts';
 import mongoose from 'mongoose';
 import { freePorts } from '../support/pipeline.ts';
 import { createTestServersWithTopology, type TestServers } from '../support/servers.ts';
+import { serviceEnvironment } from '../support/service-environment.ts';
 import { type ServiceName, type ServiceProcess, serviceProcess } from '../support/service-process.ts';
 import { type Child, startChild } from './child.ts';
 import { type Cost, costOf, familyOf } from './process-cost.ts';
@@ -67,16 +68,12 @@ export async function openStage(
   const [routerPort = 0] = await freePorts(1);
   const { corpId = '', secret = '', openKfId = '' } = wecom.hello.ids ?? {};
   const environment = {
-    RABBITMQ_URL: servers.amqpUrl,
-    MONGODB_URI: servers.mongoUri,
-    PARTITIONS: String(PARTITIONS),
-    IT0_WECOM_API_URL: wecom.hello.url,
-    IT0_WECOM_CORP_ID: corpId,
-    IT0_WECOM_KF_SECRET: secret,
-    IT0_WECOM_KF_OPEN_KFID: openKfId,
-    ADMIN_API_TOKEN: randomBytes(16).toString('hex'),
-    CALLBACK_SIGNING_KEYS: randomBytes(32).toString('hex'),
-    AGENT_SERVICE_PUBLIC_URL: `http://127.0.0.1:${routerPort}`,
+    ...serviceEnvironment({
+      servers,
+      wecom: { url: wecom.hello.url, corpId, secret, openKfId },
+      partitions: PARTITIONS,
+      routerUrl: `http://127.0.0.1:${routerPort}`,
+    }),
     // Limits on a single user, who here writes more than any person could; the rest is as it comes.
     RATE_LIMIT_PER_MINUTE: '100000',
     QUEUE_MAX_DEPTH: '1000',

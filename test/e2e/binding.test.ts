@@ -5,7 +5,8 @@ import { connectStore } from '../../packages/store/src/connection.ts';
 import { answerTo, createDialogue, type Dialogue } from '../support/dialogue.ts';
 import { eventually } from '../support/eventually.ts';
 import { quiet } from '../support/open-servers.ts';
-import { ADMIN_TOKEN, type Pipeline, startPipeline } from '../support/pipeline.ts';
+import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+import { ADMIN_TOKEN } from '../support/service-environment.ts';
 
 jest.setTimeout(60_000);
 const thinking = render('thinking');

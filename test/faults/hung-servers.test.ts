@@ -1,8 +1,9 @@
 // SIGTERM while RabbitMQ, MongoDB and WeCom accept everything and answer nothing: every service ends in time all the same.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startWecomSimulator, type WecomSimulator } from '../simulators/wecom/start-wecom-simulator.ts';
-import { ADMIN_TOKEN, freePorts } from '../support/pipeline.ts';
+import { freePorts } from '../support/pipeline.ts';
 import { createTestServersWithTopology, type TestServers } from '../support/servers.ts';
+import { serviceEnvironment } from '../support/service-environment.ts';
 import { type ServiceName, type ServiceProcess, serviceProcess } from '../support/service-process.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 
@@ -22,16 +23,11 @@ beforeAll(async () => {
   const [amqpUrl = '', mongoUri = '', wecomUrl = ''] = targets.map((target, index) => proxies[index]?.through(target));
   const ports = await freePorts(NAMES.length);
   const environment = {
-    RABBITMQ_URL: amqpUrl,
-    MONGODB_URI: mongoUri,
-    PARTITIONS: String(PARTITIONS),
-    IT0_WECOM_API_URL: wecomUrl.replace(/\/$/, ''),
-    IT0_WECOM_CORP_ID: wecom.corpId,
-    IT0_WECOM_KF_SECRET: wecom.secret,
-    IT0_WECOM_KF_OPEN_KFID: wecom.openKfId,
-    ADMIN_API_TOKEN: ADMIN_TOKEN,
-    CALLBACK_SIGNING_KEYS: 'test-signing-key-test-signing-key-0123',
-    AGENT_SERVICE_PUBLIC_URL: 'http://127.0.0.1:1',
+    ...serviceEnvironment({
+      servers: { amqpUrl, mongoUri },
+      wecom: { ...wecom, url: wecomUrl },
+      partitions: PARTITIONS,
+    }),
     POLL_INTERVAL_ACTIVE_MS: '50',
     POLL_INTERVAL_IDLE_MS: '50',
   };

@@ -4,8 +4,9 @@ import { applyTopology } from '@pipeline/broker';
 import { EXIT_CONFIG } from '@pipeline/runtime';
 import { startWecomSimulator, type WecomSimulator } from '../simulators/wecom/start-wecom-simulator.ts';
 import { eventually } from '../support/eventually.ts';
-import { ADMIN_TOKEN, freePorts } from '../support/pipeline.ts';
+import { freePorts } from '../support/pipeline.ts';
 import { createTestServers, type TestServers } from '../support/servers.ts';
+import { serviceEnvironment } from '../support/service-environment.ts';
 import { type ServiceName, type ServiceProcess, serviceProcess } from '../support/service-process.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 
@@ -25,18 +26,8 @@ beforeAll(async () => {
   toMongodb = await startTcpProxy(servers.mongoUri);
   await Promise.all([toRabbitmq.refuse(), toMongodb.refuse()]);
   const ports = await freePorts(NAMES.length);
-  const environment = {
-    RABBITMQ_URL: toRabbitmq.through(servers.amqpUrl),
-    MONGODB_URI: toMongodb.through(servers.mongoUri),
-    PARTITIONS: String(PARTITIONS),
-    IT0_WECOM_API_URL: wecom.url,
-    IT0_WECOM_CORP_ID: wecom.corpId,
-    IT0_WECOM_KF_SECRET: wecom.secret,
-    IT0_WECOM_KF_OPEN_KFID: wecom.openKfId,
-    ADMIN_API_TOKEN: ADMIN_TOKEN,
-    CALLBACK_SIGNING_KEYS: 'test-signing-key-test-signing-key-0123',
-    AGENT_SERVICE_PUBLIC_URL: 'http://127.0.0.1:1',
-  };
+  const proxied = { amqpUrl: toRabbitmq.through(servers.amqpUrl), mongoUri: toMongodb.through(servers.mongoUri) };
+  const environment = serviceEnvironment({ servers: proxied, wecom, partitions: PARTITIONS });
   services = NAMES.map((name, index) => serviceProcess(name, ports[index] ?? 0, environment));
 });
 afterAll(async () => {

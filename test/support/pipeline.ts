@@ -5,9 +5,9 @@ import type { SettingsPatch } from '../simulators/wecom/platform/settings.ts';
 import { startWecomSimulator, type WecomSimulator } from '../simulators/wecom/start-wecom-simulator.ts';
 import { eventually } from './eventually.ts';
 import { createTestServersWithTopology, type TestServers } from './servers.ts';
+import { ADMIN_TOKEN, serviceEnvironment } from './service-environment.ts';
 import { type ServiceName, type ServiceProcess, serviceProcess } from './service-process.ts';
 
-export const ADMIN_TOKEN = 'test-admin-token';
 const SERVICE_NAMES: ServiceName[] = ['ingest', 'binder', 'router', 'sender'];
 
 export interface Pipeline {
@@ -49,16 +49,7 @@ export async function startPipeline(options: PipelineOptions = {}): Promise<Pipe
   const ports = await freePorts(SERVICE_NAMES.length);
   const portOf = (name: ServiceName) => ports[SERVICE_NAMES.indexOf(name)] ?? 0;
   const environment = {
-    RABBITMQ_URL: servers.amqpUrl,
-    MONGODB_URI: servers.mongoUri,
-    PARTITIONS: String(partitions),
-    IT0_WECOM_API_URL: wecom.url,
-    IT0_WECOM_CORP_ID: wecom.corpId,
-    IT0_WECOM_KF_SECRET: wecom.secret,
-    IT0_WECOM_KF_OPEN_KFID: wecom.openKfId,
-    ADMIN_API_TOKEN: ADMIN_TOKEN,
-    CALLBACK_SIGNING_KEYS: 'test-signing-key-test-signing-key-0123',
-    AGENT_SERVICE_PUBLIC_URL: `http://127.0.0.1:${portOf('router')}`,
+    ...serviceEnvironment({ servers, wecom, partitions, routerUrl: `http://127.0.0.1:${portOf('router')}` }),
     POLL_INTERVAL_ACTIVE_MS: '50',
     POLL_INTERVAL_IDLE_MS: '50',
     POLL_INTERVAL_ERROR_MS: '200',

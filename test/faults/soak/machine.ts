@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { applyTopology } from '@pipeline/broker';
 import { type BridgeSimulator, startBridgeSimulator } from '../../simulators/bridge/start-bridge-simulator.ts';
 import { startWecomSimulator, type WecomSimulator } from '../../simulators/wecom/start-wecom-simulator.ts';
-import { ADMIN_TOKEN, freePorts } from '../../support/pipeline.ts';
+import { freePorts } from '../../support/pipeline.ts';
+import { ADMIN_TOKEN, serviceEnvironment } from '../../support/service-environment.ts';
 import type { ServiceName } from '../../support/service-process.ts';
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts';
 import type { Owner, OwnService } from './owned.d.mts';
@@ -93,16 +94,12 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
         NODE_ENV: 'test',
         NODE_OPTIONS: `--import=${CLOCK_STEP}`,
         [`${name.toUpperCase()}_PORT`]: String(port),
-        RABBITMQ_URL: toRabbitmq.through(servers.amqpUrl),
-        MONGODB_URI: toMongodb.through(servers.mongoUri),
-        PARTITIONS: String(partitions),
-        IT0_WECOM_API_URL: wecomUrl.replace(/\/$/, ''),
-        IT0_WECOM_CORP_ID: wecom.corpId,
-        IT0_WECOM_KF_SECRET: wecom.secret,
-        IT0_WECOM_KF_OPEN_KFID: wecom.openKfId,
-        ADMIN_API_TOKEN: ADMIN_TOKEN,
-        CALLBACK_SIGNING_KEYS: 'test-signing-key-test-signing-key-0123',
-        AGENT_SERVICE_PUBLIC_URL: `http://127.0.0.1:${toRouter.port}`,
+        ...serviceEnvironment({
+          servers: { amqpUrl: toRabbitmq.through(servers.amqpUrl), mongoUri: toMongodb.through(servers.mongoUri) },
+          wecom: { ...wecom, url: wecomUrl },
+          partitions,
+          routerUrl: `http://127.0.0.1:${toRouter.port}`,
+        }),
         // Short, so that what goes wrong is soon tried again.
         POLL_INTERVAL_ACTIVE_MS: '400',
         POLL_INTERVAL_IDLE_MS: '400',
