@@ -1,12 +1,26 @@
-import { expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import type { Logger } from '@pipeline/runtime';
-import { eventually } from '../../../test/support/eventually.ts';
 import { type ToyCall, type ToyEffect, type ToyEvent, type ToyState, toyBehaviour } from '../test/toy.ts';
 import { createActor } from './actor.ts';
 import type { ActorDeps } from './actor-types.ts';
 
 type Deps = ActorDeps<ToyState, ToyEvent, ToyEffect, ToyCall, never>;
 type Saved = Parameters<Deps['groupCommit']['save']>[0];
+
+/** Longer than any rest. */
+const LONG_MS = 1_000;
+
+// Time stands still until a test has it pass: no rest ends between two lines because the machine is busy.
+beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
+afterEach(() => void jest.useRealTimers());
+
+/** All that needs no time has happened: database and edges answer at once. */
+const pass = () => new Promise(setImmediate);
+const passTime = async (ms: number) => {
+  await pass();
+  await jest.advanceTimersByTimeAsync(ms);
+  await pass();
+};
 
 /** An actor on a database in memory. */
 function setUp(more: Partial<Pick<Deps, 'groupCommit' | 'collection' | 'edges'>> = {}, log: string[] = []) {
@@ -51,49 +65,52 @@ function setUp(more: Partial<Pick<Deps, 'groupCommit' | 'collection' | 'edges'>>
     push({ type: 'toy.number', id: `m${n}`, n, sendTime: n, ...more }, `m${n}`);
   const numberAlone = (n: number, more: object = {}) =>
     push({ type: 'toy.number', id: `m${n}`, n, sendTime: n, ...more }, `m${n}`, true);
-  const pass = () => new Promise((resolve) => setTimeout(resolve, 1));
-  return { actor, saves, log, number, numberAlone, pass };
+  return { actor, saves, log, number, numberAlone };
 }
 
 test('an event from which nothing follows is saved together with the next one', async () => {
-  const { saves, log, number, pass } = setUp();
+  const { saves, log, number } = setUp();
   number(1, { isQuiet: true });
   await pass();
   expect([saves.length, log]).toEqual([0, []]);
   number(2);
-  await eventually('the next is saved', () => saves.length === 1);
-  expect(saves[0]?.state.numbers).toEqual([1, 2]);
-  await eventually('both are settled', () => log.includes('settled m1') && log.includes('settled m2'));
+  await pass();
+  expect(saves.map(({ state }) => state.numbers)).toEqual([[1, 2]]);
+  await passTime(LONG_MS);
+  expect(log.filter((line) => line.startsWith('settled'))).toEqual(['settled m1', 'settled m2']);
 });
 
 test('without a next one it is saved all the same, and settled', async () => {
   const { actor, saves, log, number } = setUp();
   number(1, { isQuiet: true });
-  await eventually('it is settled', () => log.includes('settled m1'), { withinMs: 2_000 });
+  await passTime(LONG_MS);
+  expect(log).toEqual(['settled m1']);
   expect(saves.map(({ state }) => state.numbers)).toEqual([[1]]);
   expect(actor.isIdle()).toBe(true);
 });
 
 test('effects that are through leave the document with the next save, or with one of their own', async () => {
   const { actor, saves, number } = setUp();
+  const inDocument = () => saves.map(({ effects }) => effects.map(({ what }) => what));
   number(1);
-  await eventually('the effect has gone', () => saves.at(-1)?.effects.length === 0, { withinMs: 2_000 });
+  await passTime(LONG_MS);
+  expect(inDocument()).toEqual([['1'], []]);
   number(2);
-  await eventually('the second is saved', () => saves.length === 3);
+  await pass();
+  expect(inDocument().slice(2)).toEqual([['2']]);
   number(3);
-  await eventually('the third is saved without the effect of the second', () =>
-    saves.at(-1)?.effects.some(({ what }) => what === '3'),
-  );
-  expect(saves.at(-1)?.effects).toMatchObject([{ what: '3' }]);
-  await eventually('nothing is left', () => actor.isIdle());
-  expect(saves).toHaveLength(5);
+  await pass();
+  expect(inDocument().slice(3)).toEqual([['3']]);
+  await passTime(LONG_MS);
+  expect(inDocument().slice(4)).toEqual([[]]);
+  expect(actor.isIdle()).toBe(true);
 });
 
 test('the outcome of a call rests unless another call follows from it', async () => {
   const { saves, number } = setUp();
   number(1, { isQuiet: true, callMs: 0 });
   number(2, { isQuiet: true, callMs: 0 });
-  await eventually('both are called', () => saves.at(-1)?.state.called.length === 2, { withinMs: 2_000 });
+  await passTime(LONG_MS);
   // Both calls are opened by a save of their own; only the last outcome has nothing to ride in.
   expect(saves.map(({ state }) => [state.called.length, state.call?.n ?? null])).toEqual([
     [0, 1],
@@ -103,12 +120,12 @@ test('the outcome of a call rests unless another call follows from it', async ()
 });
 
 test('what rests in an actor that is dropped is not settled, and never saved', async () => {
-  const { actor, saves, log, number, pass } = setUp();
+  const { actor, saves, log, number } = setUp();
   number(1, { isQuiet: true });
   await pass();
   actor.drop();
   expect(log).toEqual(['dropped m1']);
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  await passTime(LONG_MS);
   expect([saves, log]).toEqual([[], ['dropped m1']]);
 });
 
@@ -129,7 +146,8 @@ test('a refusal that can no longer be saved, as another replica has seen to the 
     },
   });
   number(1);
-  await eventually('it is settled', () => log.includes('settled m1'), { withinMs: 2_000 });
+  await passTime(LONG_MS);
+  expect(log).toContain('settled m1');
   expect(actor.isIdle()).toBe(true);
 });
 
@@ -141,6 +159,7 @@ test('what all other deliveries wait for does not rest, nor what it has passed o
   alone[0]?.numberAlone(2, { isQuiet: true });
   alone[1]?.number(3);
   alone[1]?.numberAlone(4);
-  await eventually('all is settled', () => settled().length === 4, { withinMs: 2_000 });
+  await passTime(LONG_MS);
+  expect(settled()).toHaveLength(4);
   expect(settled().at(-1)).toBe('settled m1');
 });

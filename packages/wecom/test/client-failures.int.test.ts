@@ -86,8 +86,7 @@ describe('no answer', () => {
   test('an answer that is cut off leaves the call unanswered', async () => {
     server.answer((_request, response) => {
       response.writeHead(200, { 'content-length': '100' });
-      response.write('{"errcode":0}');
-      setTimeout(() => response.destroy(), 20);
+      response.write('{"errcode":0}', () => response.socket?.end());
     });
     expect(await failureOf(connect().sendText(message))).toMatchObject({
       code: 'wecom-connection-lost',

@@ -138,20 +138,25 @@ describe('what goes wrong', () => {
 
   test('a binder that stops finishes what it has begun', async () => {
     await claimCode();
-    let begin = () => {};
-    const begun = new Promise<void>((resolve) => {
-      begin = resolve;
-    });
+    const begun = Promise.withResolvers<void>();
+    const mayEnd = Promise.withResolvers<void>();
     startBinder({
       bindUser: async (user, code) => {
-        begin();
-        await new Promise((resolve) => setTimeout(resolve, 300));
+        begun.resolve();
+        await mayEnd.promise;
         return createBindUser(servers.store)(user, code);
       },
     });
     await send(match);
-    await begun;
-    await consumer.stop();
+    await begun.promise;
+    let isStopped = false;
+    const stopping = consumer.stop().then(() => {
+      isStopped = true;
+    });
+    await send(match); // takes the broker longer than closing a channel, and is nobody's to begin
+    expect(isStopped).toBe(false);
+    mayEnd.resolve();
+    await stopping;
     expect(await servers.store.bindings.findByInstance(instanceId)).not.toBeNull();
     await settledTimes(1);
     expect(consumer.problem()).not.toBeNull();

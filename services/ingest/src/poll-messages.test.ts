@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { createLogger, createMetrics, PermanentError, RetryableError } from '@pipeline/runtime';
 import type { SyncPage } from '@pipeline/wecom';
+import { eventually } from '../../../test/support/eventually.ts';
 import { createPoller, createPollMetrics, type Poller } from './poll-messages.ts';
 import type { Page } from './publish-page.ts';
 
@@ -82,9 +83,7 @@ function start(parts: Parts = {}) {
   return { asked, published, suspects, account, starts: () => starts, poller };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
-}
+const until = (condition: () => boolean) => eventually(String(condition), condition, { everyMs: 2 });
 
 describe('the cursor', () => {
   test('moves only after its page is published, and each page is read from there', async () => {
@@ -226,23 +225,28 @@ describe('polling', () => {
   });
 
   test('stops after the page under way', async () => {
-    let begin = () => {};
-    const begun = new Promise<void>((resolve) => {
-      begin = resolve;
-    });
+    const begun = Promise.withResolvers<void>();
+    const published = Promise.withResolvers<void>();
     const {
       account,
       asked,
       poller: mine,
     } = start({
       pages: [{ items: [1], nextCursor: 'c1' }],
-      publish: async () => {
-        begin();
-        await new Promise((resolve) => setTimeout(resolve, 50));
+      publish: () => {
+        begun.resolve();
+        return published.promise;
       },
     });
-    await begun;
-    await mine.stop();
+    await begun.promise;
+    let isStopped = false;
+    const stopping = mine.stop().then(() => {
+      isStopped = true;
+    });
+    await new Promise(setImmediate);
+    expect(isStopped).toBe(false);
+    published.resolve();
+    await stopping;
     expect(account.cursor).toBe('c1');
     expect(asked).toHaveLength(1);
   });

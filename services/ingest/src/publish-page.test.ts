@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { OutgoingMessage } from '@pipeline/contracts';
 import { createLogger, createMetrics, PermanentError, RetryableError } from '@pipeline/runtime';
+import { eventually } from '../../../test/support/eventually.ts';
 import { createPublishItem } from './publish-item.ts';
 import { createPublishPage, type Page } from './publish-page.ts';
 
@@ -60,7 +61,6 @@ const message = (msgid: string, user = 'a', content = 'hello') => ({
   msgtype: 'text',
   text: { content },
 });
-const tick = () => new Promise((resolve) => setTimeout(resolve, 1));
 
 describe('a page', () => {
   test('goes to the sender first, then to the router, item by item', async () => {
@@ -82,7 +82,7 @@ describe('a page', () => {
     });
     const { done, run } = setUp({ publish: async (_exchange, key) => (key === 'wk1:slow' ? held : undefined) });
     const running = run([message('s1', 'slow'), message('m1', 'a'), message('s2', 'slow'), message('m2', 'b')]);
-    while (done.length < 4) await tick();
+    await eventually('the others are through', () => done.length === 4);
     expect(done.filter((line) => / s/.test(line))).toEqual([]);
     release();
     await running;
