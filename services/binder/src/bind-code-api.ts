@@ -23,8 +23,14 @@ export function bindCodeApi(
   const router = Router();
   const { codeTtlMs, kfUrl, drawCode } = options;
 
-  /** @returns null if there is no such instance */
-  const makeCode = async (instanceId: string): Promise<{ code: string; expiresAt: number } | null> => {
+  /**
+   * @param isGivenUp whether nobody waits for the code any more: one made now would void that of a later request
+   * @returns null if there is no such instance, or nobody waits
+   */
+  const makeCode = async (
+    instanceId: string,
+    isGivenUp: () => boolean,
+  ): Promise<{ code: string; expiresAt: number } | null> => {
     const { instances, bindingCodes, transaction, now } = store();
     for (let draw = 0; draw < MAX_DRAWS; draw++) {
       const code = drawCode();
@@ -32,7 +38,7 @@ export function bindCodeApi(
       try {
         return await transaction(async (session) => {
           // Touched, so that requests for one instance, its deletion included, come one after another.
-          if (!(await instances.touch(instanceId, session))) return null;
+          if (!(await instances.touch(instanceId, session)) || isGivenUp()) return null;
           if (!(await bindingCodes.create(code, instanceId, createdAt, codeTtlMs, session))) throw new CodeTaken();
           return { code, expiresAt: createdAt + codeTtlMs };
         });
@@ -44,7 +50,8 @@ export function bindCodeApi(
   };
 
   router.post('/:instanceId', async (request, response) => {
-    const made = await makeCode(request.params.instanceId);
+    const made = await makeCode(request.params.instanceId, () => response.destroyed);
+    if (response.destroyed) return;
     if (!made) throw missing();
     response.status(201).json({ ...made, kfUrl });
   });

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import express from 'express';
+import { eventually } from '../../../test/support/eventually.ts';
 import { type OpenServers, openServers } from '../../../test/support/open-servers.ts';
 import { bindCodeApi } from '../src/bind-code-api.ts';
 import { instancesApi } from '../src/instances-api.ts';
@@ -48,6 +49,49 @@ test('requests that draw the same code at the same time get different ones', asy
   expect(codes).toContain('DDDDDD');
   for (const instanceId of ['i1', 'i2'])
     expect(await servers.store.bindingCodes.findLive(instanceId, servers.store.now())).not.toBeNull();
+});
+
+test('a request whose sender has given up does not void the code of a later one', async () => {
+  const { store } = servers;
+  draws = ['AAAAA1', 'AAAAA2'];
+  const begun: (() => void)[] = [];
+  const transactions: Promise<unknown>[] = [];
+  const slowStore: typeof store = {
+    ...store,
+    transaction(body) {
+      const isFirst = transactions.length === 0;
+      const mayGoOn = new Promise<void>((resolve) => begun.push(resolve));
+      const done = store.transaction(async (session) => {
+        if (isFirst) await mayGoOn;
+        return body(session);
+      });
+      transactions.push(done);
+      return done;
+    },
+  };
+  const app = express();
+  const closed: Promise<void>[] = [];
+  app.use((_request, response, next) => {
+    closed.push(new Promise((resolve) => response.once('close', resolve)));
+    next();
+  });
+  app.use(bindCodeApi(() => slowStore, { codeTtlMs: 60_000, kfUrl: '', drawCode: () => draws.shift() ?? 'FFFFFF' }));
+  const slow = app.listen(0, '127.0.0.1');
+  await new Promise((resolve) => slow.once('listening', resolve));
+  const post = (signal: AbortSignal | null) =>
+    fetch(`http://127.0.0.1:${(slow.address() as AddressInfo).port}/i2`, { method: 'POST', signal });
+
+  const giveUp = new AbortController();
+  const first = post(giveUp.signal).catch(() => 'given up');
+  await eventually('the first request is at work', () => begun.length === 1);
+  giveUp.abort();
+  expect(await first).toBe('given up');
+  await closed[0];
+  const { code } = (await (await post(null)).json()) as { code: string };
+  begun[0]?.();
+  await Promise.all(transactions);
+  await new Promise((resolve) => slow.close(resolve));
+  expect(await store.bindingCodes.find(code)).toMatchObject({ state: 'live' });
 });
 
 test('an instance is not made again unless the code of the one that had its id before is retired with it', async () => {
