@@ -1,6 +1,9 @@
 // What an actor needn't save at once rests for a moment: mostly the user's next event saves it along with itself.
 
-/** Adds as much to the time in which a crash makes a call or a publish be repeated under its old id. */
+/**
+ * Rests of all actors end together, at every multiple of this, so that their saves share a round trip. Adds as much (at
+ * most one and a half times) to the time in which a crash makes a call or a publish be repeated under its old id.
+ */
 const REST_MS = 250;
 /** With a delivery that all others wait for. */
 const SHORT_REST_MS = 10;
@@ -35,9 +38,15 @@ export function createRest(isNeeded: () => boolean, wake: () => void): Rest {
           isOver = isNeeded();
           wake();
         },
-        isShort ? SHORT_REST_MS : REST_MS,
+        isShort ? SHORT_REST_MS : untilNextEnd(),
       );
     },
     end,
   };
+}
+
+/** At least half a rest away: what has just begun would have nothing to ride in. */
+function untilNextEnd(): number {
+  const left = REST_MS - (performance.now() % REST_MS);
+  return left < REST_MS / 2 ? left + REST_MS : left;
 }
