@@ -1,10 +1,11 @@
 // The bridge's way back: what its callback may look like, and what it is answered (docs/interfaces.md, section 4).
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { userKeyOf } from '@pipeline/contracts';
-import { taskId } from '@pipeline/store';
+import { openStore, taskId } from '@pipeline/store';
 import { render } from '@pipeline/texts';
 import { signCallbackToken } from '../../services/router/src/callback-token.ts';
 import { answerTo, createDialogue, type Dialogue, postJson } from '../support/dialogue.ts';
+import { quiet } from '../support/open-servers.ts';
 import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 jest.setTimeout(60_000);
@@ -59,6 +60,24 @@ describe('a callback', () => {
     const winner = answers.findIndex(({ body }) => (body as { status: string }).status === 'accepted');
     expect(answers.toSpliced(winner, 1)).toEqual(Array(9).fill(accepted('duplicate')));
     await users.hears(user, `第 ${winner} 个`);
+  });
+
+  test('that comes before its turn has heard of an earlier one does not push that aside', async () => {
+    const store = await openStore({ uri: pipeline.servers.mongoUri, logger: quiet });
+    try {
+      for (const [user, first, expected] of [
+        ['wm-first-1', { ok: true, content: '先来的' }, '先来的'],
+        ['wm-first-2', { ok: false, content: 'agent disconnected' }, render('disconnected', { name: '阿虾' })],
+      ] as const) {
+        const { msgId } = await openTask(user);
+        const id = taskId(userKeyOf({ openKfId: pipeline.wecom.openKfId, externalUserId: user }), msgId);
+        await store.tasks.storeAnswer({ id, answer: { ...first, isTimeout: false }, now: store.now() });
+        expect(await users.callBack(msgId, { content: '后来的' })).toEqual(accepted('duplicate'));
+        await users.hears(user, expected);
+      }
+    } finally {
+      await store.close();
+    }
   });
 
   test('may carry msgId at the top, with callbackData, with half of it or without', async () => {

@@ -10,7 +10,7 @@ import {
 
 export interface GroupCommit<S> {
   /**
-   * Writes the side documents, then the actor's document. An actor has one save at a time, so none overtakes itself.
+   * Writes the side documents, then the actor's document; those that say so at the same time. An actor has one save at a time, so none overtakes itself.
    * @throws RetryableError `store-away` (outcome unknown), or the driver's error if this save alone fails
    */
   save(document: ActorDocument<S>, sides: SideWrite[]): Promise<SaveOutcome>;
@@ -29,9 +29,15 @@ export function createGroupCommit<S>(
   const write = async (saves: Save<S>[]): Promise<(SaveOutcome | { error: unknown })[]> => {
     try {
       const sides = saves.flatMap((save) => save.sides);
-      if (sides.length > 0) await applySideWrites(sides);
+      const before = sides.filter(({ isBeside }) => !isBeside);
+      const beside = sides.filter(({ isBeside }) => isBeside);
+      if (before.length > 0) await applySideWrites(before);
       await sidesSaved?.();
-      return await collection.saveAll(saves.map((save) => save.document));
+      const [outcomes] = await Promise.all([
+        collection.saveAll(saves.map((save) => save.document)),
+        beside.length > 0 && applySideWrites(beside),
+      ]);
+      return outcomes;
     } catch (error) {
       if (saves.length === 1 || isStoreAway(error)) return saves.map(() => ({ error }));
       // One document that can't be written must not fail its neighbours.

@@ -10,6 +10,11 @@ export interface SideWrite {
   filter: { _id: string };
   update: Record<string, unknown>;
   upsert: boolean;
+  /**
+   * Written at the same time as the actor's document instead of before it: only if the actor asks for it again when it
+   * finds what needs it unfinished after a crash.
+   */
+  isBeside?: boolean;
 }
 
 /** Writes all, one round trip per collection, those of one collection in the order given. @throws RetryableError `store-away` */

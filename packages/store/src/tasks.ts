@@ -68,8 +68,10 @@ type StartedTask = Pick<
   'userKey' | 'msgId' | 'instanceId' | 'instanceName' | 'serverHost' | 'hostPort' | 'startedAt'
 >;
 
+/** Asked for with each POST of the task, the repeated ones included. */
 export const taskStartedWrite = (task: StartedTask): SideWrite => ({
   collection: 'tasks',
+  isBeside: true,
   filter: { _id: taskId(task.userKey, task.msgId) },
   update: { $set: { ...task, expiresAt: expiresInDays(RETENTION_DAYS) } },
   upsert: true,
@@ -167,6 +169,15 @@ export function tasks(connection: Connection) {
       await storing(() => collection.bulkWrite(operations, { ordered: true }));
       return [] as undefined[];
     }),
+
+    /** Notes that these tasks' first answers ended their turns. @param now epoch ms @throws RetryableError `store-away` */
+    noteAnswered: (ids: readonly string[], now: number) =>
+      storing(() =>
+        collection.updateMany(
+          { _id: { $in: [...ids] } },
+          { $set: { endedBy: 'answer', endedAt: now, answerPendingSince: null } },
+        ),
+      ),
 
     /** Answers that no turn has taken since `before` (epoch ms), oldest first. */
     async untaken(before: number, limit: number): Promise<Pick<Task, 'userKey' | 'msgId'>[]> {

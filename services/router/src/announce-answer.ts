@@ -1,11 +1,23 @@
-// "An answer stands on a task": told to the conversation that waits for it.
+// "A bridge has answered": told to the conversation that waits for it.
 import type { Publisher } from '@pipeline/broker';
 import { answerStored, exchanges } from '@pipeline/contracts';
 import { errorFields, type Logger } from '@pipeline/runtime';
+import { type ArrivedAnswer, isFirst } from './arrived-answers.ts';
+import { outcomeOf } from './bridge-answer.ts';
 import type { ConversationEvent } from './conversation-state.ts';
 
-/** Never fails: what it doesn't get through, the sweep says again. */
-export type AnnounceAnswer = (userKey: string, msgId: string) => void;
+/** What of an answer goes into the conversation's document; longer ones stay on their task. */
+const MAX_INLINE_CHARS = 2_000;
+
+export interface AnnounceAnswer {
+  /** An answer stands on its task. Never fails: what it doesn't get through, the sweep says again. */
+  stored(userKey: string, msgId: string): void;
+  /**
+   * An answer is on its way to its task, and short: the conversation may save what follows from it at the same time.
+   * @returns false if it must wait until the answer is stored
+   */
+  arriving(userKey: string, msgId: string, arrived: ArrivedAnswer): boolean;
+}
 
 /** The conversation is told directly if this process has it in memory, else through its mailbox. */
 export function createAnnounceAnswer(deps: {
@@ -14,14 +26,32 @@ export function createAnnounceAnswer(deps: {
   logger: Logger;
 }): AnnounceAnswer {
   const { mailbox, publisher, logger } = deps;
-  return (userKey, msgId) => {
-    const { type } = answerStored;
-    const messageId = `${msgId}:answer-stored`;
-    const publish = () => {
-      publisher
-        .publish(exchanges.routerMailboxes, userKey, { type, messageId, correlationId: msgId, body: { msgId } })
-        .catch((error) => logger.warn({ messageId: msgId, ...errorFields(error) }, 'answer.not-announced'));
-    };
-    if (!mailbox.offer(userKey, { type, id: messageId, msgId }, publish)) publish();
+  const { type } = answerStored;
+  const idOf = (msgId: string) => `${msgId}:answer-stored`;
+
+  const publish = (userKey: string, msgId: string) => {
+    publisher
+      .publish(exchanges.routerMailboxes, userKey, {
+        type,
+        messageId: idOf(msgId),
+        correlationId: msgId,
+        body: { msgId },
+      })
+      .catch((error) => logger.warn({ messageId: msgId, ...errorFields(error) }, 'answer.not-announced'));
+  };
+
+  return {
+    stored(userKey, msgId) {
+      const tell = () => publish(userKey, msgId);
+      if (!mailbox.offer(userKey, { type, id: idOf(msgId), msgId }, tell)) tell();
+    },
+    arriving(userKey, msgId, arrived) {
+      const { answer } = arrived;
+      if (answer.content.length > MAX_INLINE_CHARS) return false;
+      const event = { type, id: idOf(msgId), msgId, arriving: { outcome: outcomeOf(answer), content: answer.content } };
+      return mailbox.offer(userKey, event, () => {
+        void isFirst(arrived).then((counts) => counts && publish(userKey, msgId));
+      });
+    },
   };
 }

@@ -19,7 +19,7 @@ export function startAnswerSweep(deps: { store: Store; announce: AnnounceAnswer;
       untaken.map(({ userKey, msgId }) => taskId(userKey, msgId)),
       now,
     );
-    for (const { userKey, msgId } of untaken) announce(userKey, msgId);
+    for (const { userKey, msgId } of untaken) announce.stored(userKey, msgId);
   };
 
   return repeat({

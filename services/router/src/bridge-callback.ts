@@ -5,8 +5,8 @@ import { type Store, taskId } from '@pipeline/store';
 import type { Express } from 'express';
 import { z } from 'zod';
 import type { AnnounceAnswer } from './announce-answer.ts';
+import type { ArrivedAnswers } from './arrived-answers.ts';
 import { verifyCallbackToken } from './callback-token.ts';
-import type { RecentAnswers } from './recent-answers.ts';
 
 export const CALLBACK_PATH = '/api/v1/agent/channels/wecom/bridge-callback';
 
@@ -34,7 +34,7 @@ export function addBridgeCallback(
     store: () => Store | null;
     /** Null until the mailbox stands; the sweep announces what was stored before. */
     announce: () => AnnounceAnswer | null;
-    recentAnswers: RecentAnswers;
+    arrivedAnswers: ArrivedAnswers;
     signingKeys: readonly string[];
     logger: Logger;
     metrics: Metrics;
@@ -62,14 +62,17 @@ export function addBridgeCallback(
     const store = deps.store();
     if (!store || store.problem() !== null) throw new HttpError(503, 'store-away', 'the answer can not be stored now');
     const answer = { ok, content, isTimeout };
-    const status = await store.tasks.storeAnswer({ id, answer, now: store.now() });
+    const userKey = userKeyOf(user);
+    const arrived = { answer, stored: store.tasks.storeAnswer({ id, answer, now: store.now() }) };
+    const announce = deps.announce();
+    const isKnownHere = !deps.arrivedAnswers.put(id, arrived);
+    const isTold = !isKnownHere && announce?.arriving(userKey, msgId, arrived) === true;
+    const status = await arrived.stored;
     callbacks.inc({ status });
-    deps.logger.info({ userKey: userKeyOf(user), messageId: msgId, ok, status }, 'answer.received');
+    deps.logger.info({ userKey, messageId: msgId, ok, status }, 'answer.received');
     if (status === 'unknown') throw new HttpError(404, 'task-unknown', 'there is no such task');
     response.json({ ok: true, status });
-    if (status === 'duplicate') return;
-    deps.recentAnswers.put(id, answer);
-    deps.announce()?.(userKeyOf(user), msgId);
+    if (status !== 'duplicate' && !isTold) announce?.stored(userKey, msgId);
   });
 }
 

@@ -55,6 +55,12 @@ export type FailureText = Extract<
   'timeout' | 'bridgeRestarting' | 'bridgeRefused' | 'disconnected' | 'aborted' | 'shuttingDown' | 'failed'
 >;
 
+/** A short answer that is still being stored on its task. */
+export interface ArrivingAnswer {
+  outcome: 'answered' | FailureText;
+  content: string;
+}
+
 /** The user's binding and instance as they are when a turn starts. */
 export interface Destination {
   isBound: boolean;
@@ -64,7 +70,7 @@ export interface Destination {
 export type ConversationEvent =
   | { type: 'customer.item'; id: string; item: CustomerItem }
   | { type: 'item.settled'; id: string; msgId: string; consumed: boolean }
-  | { type: 'answer.stored'; id: string; msgId: string }
+  | { type: 'answer.stored'; id: string; msgId: string; arriving?: ArrivingAnswer }
   | { type: 'call.settled'; id: string; callId: string; outcome: BridgeOutcome }
   | { type: 'call.lost'; id: string; callId: string }
   | { type: 'wake'; id: string }
@@ -83,7 +89,9 @@ export type ConversationEffect =
       msgId: string;
       /** Null: the answer that stands on the task, `lateReply` if so. */
       content: string | null;
-      isLate?: boolean;
+      isLate?: true;
+      /** Decided while the answer was being stored: should another one have been there before, that one counts. */
+      isArriving?: true;
       decidedAt: number;
     }
   | {

@@ -18,7 +18,7 @@ type Step =
   | { do: 'write'; what: 'text' | 'image' | 'blank' | 'code' | 'word'; settledFirst: boolean | null; afterMs: number }
   | { do: 'settle'; which: number; consumed: boolean }
   | { do: 'outcome'; outcome: BridgeOutcome | 'lost'; older: number }
-  | { do: 'answer'; which: number; answer: 'answered' | FailureText }
+  | { do: 'answer'; which: number; answer: 'answered' | FailureText; isArriving: boolean }
   | { do: 'deliver' | 'redeliver'; which: number }
   | { do: 'pass'; ms: number }
   | { do: 'rebind'; destination: Destination };
@@ -53,6 +53,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('answer' as const),
       which: fc.nat(3),
       answer: fc.constantFrom('answered' as const, 'answered', 'answered', 'failed', 'timeout'),
+      isArriving: fc.boolean(),
     }),
   },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('deliver' as const), which: fc.nat() }) },
@@ -132,7 +133,9 @@ function play(steps: readonly Step[]): { world: World; consumed: Set<string> } {
         const msgId = callIds.at(-1 - now.which)?.split('#')[0];
         if (!msgId) break;
         if (!world.answers.has(msgId)) world.answers.set(msgId, now.answer);
-        pool.push({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId });
+        const isArriving = now.isArriving && world.answers.get(msgId) === now.answer;
+        const arriving = isArriving ? { arriving: { outcome: now.answer, content: 'an answer' } } : {};
+        pool.push({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId, ...arriving });
         break;
       }
       case 'deliver': {

@@ -10,7 +10,7 @@ import type {
   ConversationState,
 } from './conversation-state.ts';
 import { askAboutHolds, settleItem, takeItem } from './message-line.ts';
-import { callIdOf, lookAtTurnClock, repeatCall, takeAnswer, takeCallOutcome } from './turn-end.ts';
+import { callIdOf, hearOfAnswer, lookAtTurnClock, repeatCall, takeAnswer, takeCallOutcome } from './turn-end.ts';
 import { startTurn } from './turn-start.ts';
 
 export type ConversationDecision = Decision<ConversationState, ConversationEffect, ConversationLookup>;
@@ -58,8 +58,7 @@ function applyEvent(draft: ConversationDraft, event: ConversationEvent) {
     case 'call.lost':
       return repeatCall(draft, event.callId);
     case 'answer.stored':
-      draft.lookup = { kind: 'answer', msgId: event.msgId };
-      return;
+      return hearOfAnswer(draft, event.msgId, event.arriving);
     case 'answer.found':
       return takeAnswer(draft, event.msgId, event.answer);
     case 'wake':

@@ -17,6 +17,7 @@ import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
 import { type Answer, type Store, taskId } from '@pipeline/store';
 import { render } from '@pipeline/texts';
+import { type ArrivedAnswers, isFirst } from './arrived-answers.ts';
 import { outcomeOf } from './bridge-answer.ts';
 import { CALLBACK_PATH } from './bridge-callback.ts';
 import type { BridgeClient } from './bridge-client.ts';
@@ -33,7 +34,8 @@ import {
   type Destination,
   emptyConversation,
 } from './conversation-state.ts';
-import type { RecentAnswers } from './recent-answers.ts';
+import type { TakenAnswers } from './taken-answers.ts';
+import { answerTextId } from './turn-end.ts';
 
 export function conversationBehaviour(
   settings: ConversationSettings,
@@ -56,14 +58,15 @@ export function conversationEdges(deps: {
   store: Store;
   publisher: Publisher;
   bridge: BridgeClient;
-  recentAnswers: RecentAnswers;
+  arrivedAnswers: ArrivedAnswers;
+  takenAnswers: TakenAnswers;
   publicUrl: string;
   signingKeys: readonly string[];
   taskTimeoutS: number;
   logger: Logger;
   metrics: Metrics;
 }): Edges<ConversationEvent, ConversationEffect, BridgeCall, ConversationLookup> {
-  const { store, publisher, bridge, recentAnswers, logger, metrics } = deps;
+  const { store, publisher, bridge, arrivedAnswers, takenAnswers, logger, metrics } = deps;
   const calls = metrics.counter('router_bridge_calls_total', 'Tasks POSTed to bridges', ['outcome'] as const);
   const callSeconds = metrics.seconds('router_bridge_ack_seconds', 'From POST to ack');
 
@@ -77,12 +80,29 @@ export function conversationEdges(deps: {
     return { isBound: true, instance: { id, name, status, serverHost, hostPort } };
   };
 
+  /** The first answer to a task. */
   const findAnswer = async (id: string): Promise<Answer | null> => {
-    const recent = recentAnswers.get(id);
-    if (recent) return recent;
-    const stored = (await store.tasks.find(id))?.answer ?? null;
-    if (stored) recentAnswers.put(id, stored);
-    return stored;
+    const arrived = arrivedAnswers.get(id);
+    if (arrived && (await isFirst(arrived))) return arrived.answer;
+    const answer = (await store.tasks.find(id))?.answer ?? null;
+    if (answer) arrivedAnswers.put(id, { answer, stored: Promise.resolve('accepted') });
+    return answer;
+  };
+
+  const contentOf = async (userKey: string, effect: Extract<ConversationEffect, { kind: 'text' }>): Promise<string> => {
+    const { msgId, content, isArriving, isLate } = effect;
+    const id = taskId(userKey, msgId);
+    if (content === null) {
+      const answer = await findAnswer(id);
+      if (!answer) throw new Error(`task ${msgId} has no answer`);
+      return isLate ? render('lateReply', { content: answer.content }) : answer.content;
+    }
+    const arrived = isArriving && arrivedAnswers.get(id);
+    if (!arrived || (await isFirst(arrived)) !== false) return content;
+    const task = await store.tasks.find(id);
+    if (!task?.answer) return content;
+    const outcome = outcomeOf(task.answer);
+    return outcome === 'answered' ? task.answer.content : render(outcome, { name: task.instanceName });
   };
 
   return {
@@ -120,11 +140,9 @@ export function conversationEdges(deps: {
         const { endedBy, endedAt, isAnswerTaken } = effect;
         const id = taskId(userKey, msgId);
         await store.tasks.close({ id, endedBy, endedAt, isAnswerTaken });
-        recentAnswers.forget(id);
+        arrivedAnswers.forget(id);
       } else if (effect.kind === 'text') {
-        const stored = effect.content ?? (await findAnswer(taskId(userKey, msgId)))?.content;
-        if (stored === undefined) throw new Error(`task ${msgId} has no answer`);
-        const content = effect.isLate ? render('lateReply', { content: stored }) : stored;
+        const content = await contentOf(userKey, effect);
         const { textKind: kind, decidedAt } = effect;
         const body = { textId: messageId, msgId, kind, decidedAt, content };
         await publisher.publish(exchanges.senderMailboxes, userKey, {
@@ -133,6 +151,7 @@ export function conversationEdges(deps: {
           correlationId: msgId,
           body,
         });
+        if (messageId === answerTextId(msgId)) takenAnswers.note(taskId(userKey, msgId));
       } else if (effect.decidedBy === 'binder') {
         const body = { ...parseUserKey(userKey), msgId, match: effect.match };
         const message = { type: bindingMatched.type, messageId, correlationId: msgId, body };

@@ -14,13 +14,14 @@ import {
 import { openStore, type Store } from '@pipeline/store';
 import { type AnnounceAnswer, createAnnounceAnswer } from './announce-answer.ts';
 import { startAnswerSweep } from './answer-sweep.ts';
+import { createArrivedAnswers } from './arrived-answers.ts';
 import { addBridgeCallback } from './bridge-callback.ts';
 import { createBridgeClient } from './bridge-client.ts';
 import { createCircuitBreakers } from './circuit-breakers.ts';
 import type { RouterConfig } from './config.ts';
 import type { BridgeOutcome, ConversationEvent } from './conversation-state.ts';
 import { conversationBehaviour, conversationEdges } from './handle-mailbox.ts';
-import { createRecentAnswers } from './recent-answers.ts';
+import { createTakenAnswers } from './taken-answers.ts';
 
 const PREFETCH = 200;
 
@@ -29,7 +30,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
   const metrics = createMetrics('router');
   const replica = replicaName('router');
   const { CALLBACK_SIGNING_KEYS: signingKeys, PARTITIONS: partitions } = config;
-  const recentAnswers = createRecentAnswers();
+  const arrivedAnswers = createArrivedAnswers();
   let store: Store | null = null;
   let broker: Broker | null = null;
   let mailbox: Mailbox<ConversationEvent> | null = null;
@@ -51,7 +52,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
     addBridgeCallback(http.app, {
       store: () => store,
       announce: () => announce,
-      recentAnswers,
+      arrivedAnswers,
       signingKeys,
       logger,
       metrics,
@@ -100,6 +101,8 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
     });
     opened(bridge.close);
 
+    const takenAnswers = createTakenAnswers({ store: openedStore, noted: arrivedAnswers.forget, logger });
+    opened(takenAnswers.close);
     mailbox = createMailbox({
       service: 'router',
       replica,
@@ -117,7 +120,8 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
         store: openedStore,
         publisher: openedBroker,
         bridge,
-        recentAnswers,
+        arrivedAnswers,
+        takenAnswers,
         publicUrl: config.AGENT_SERVICE_PUBLIC_URL,
         signingKeys,
         taskTimeoutS: config.TASK_TIMEOUT_S,

@@ -195,6 +195,28 @@ describe('answers after the end', () => {
     expect(world.state).toBe(before);
   });
 
+  test('an answer that is still being stored ends its turn with what it says', () => {
+    const world = conversationAtWork();
+    const [effect] = world.arrive('m1');
+    expect(effect).toMatchObject({ id: 'm1:answer', content: 'answer to m1', isArriving: true });
+    expect(world.state.turn).toBeNull();
+    expect(world.answer('m1')).toEqual([]);
+  });
+
+  test('a failure that is still being stored ends its turn too', () => {
+    const world = conversationAtWork();
+    const [effect] = world.arrive('m1', 'disconnected');
+    expect(effect).toMatchObject({ id: 'm1:disconnected', isArriving: true });
+    expect(world.said('m1').at(-1)).toBe('answer:disconnected');
+  });
+
+  test('an answer that is still being stored, to a turn that has ended, is read once it is stored', () => {
+    const world = conversationAtWork();
+    world.pass(180_000);
+    const [effect] = world.arrive('m1');
+    expect(effect).toMatchObject({ id: 'm1:late', content: null, isLate: true });
+  });
+
   test('an announcement without an answer changes nothing', () => {
     const world = conversationAtWork();
     const before = world.state;

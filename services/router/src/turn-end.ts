@@ -1,10 +1,13 @@
 // What ends a turn: the bridge's answer, a failed call, or the clock. And what a bridge says after that.
 import { render } from '@pipeline/texts';
 import type { ConversationDraft } from './conversation-draft.ts';
-import type { BridgeOutcome, FailureText, Turn } from './conversation-state.ts';
+import type { ArrivingAnswer, BridgeOutcome, FailureText, Turn } from './conversation-state.ts';
 
 const KEPT_UNANSWERED = 100;
 const LATE_ANSWER_MS = 24 * 3_600_000;
+
+/** The text that is the bridge's answer. */
+export const answerTextId = (msgId: string): string => `${msgId}:answer`;
 
 /** The name of a turn's present call: the message and the count of its POSTs. */
 export const callIdOf = ({ msgId, attempt }: Turn): string => `${msgId}#${attempt}`;
@@ -23,7 +26,15 @@ export function takeCallOutcome(draft: ConversationDraft, callId: string, outcom
 export function repeatCall(draft: ConversationDraft, callId: string) {
   const { turn } = draft.state;
   if (turn?.phase !== 'dispatching' || callId !== callIdOf(turn)) return;
-  draft.patch({ turn: { ...turn, attempt: turn.attempt + 1, dispatchedAt: draft.now } });
+  draft.dispatch({ ...turn, attempt: turn.attempt + 1 });
+}
+
+/** A bridge has answered. @param arriving what, if the turn may end while that is still being stored */
+export function hearOfAnswer(draft: ConversationDraft, msgId: string, arriving?: ArrivingAnswer) {
+  const { turn } = draft.state;
+  if (!arriving || turn?.msgId !== msgId) draft.lookup = { kind: 'answer', msgId };
+  else if (arriving.outcome === 'answered') endAnswered(draft, turn, arriving.content);
+  else endTurn(draft, turn, arriving.outcome, true, true);
 }
 
 /** Takes the first answer to a task, in time or late. @param answer null: there is none, which ends a turn that is due */
@@ -35,10 +46,12 @@ export function takeAnswer(draft: ConversationDraft, msgId: string, answer: 'ans
     return;
   }
   const waited = unanswered.find((ended) => ended.msgId === msgId);
-  if (turn?.msgId === msgId) return endTurn(draft, turn, answer === 'answered' ? 'answer' : answer, true);
+  if (turn?.msgId === msgId)
+    return answer === 'answered' ? endAnswered(draft, turn, null) : endTurn(draft, turn, answer, true);
   if (waited) {
     draft.patch({ unanswered: unanswered.filter((ended) => ended !== waited) });
-    if (answer === 'answered' && now - waited.endedAt <= LATE_ANSWER_MS) draft.say(msgId, 'late', 'answer', null, true);
+    if (answer === 'answered' && now - waited.endedAt <= LATE_ANSWER_MS)
+      draft.say(msgId, 'late', 'answer', null, { isLate: true });
   }
   draft.closeTask(msgId, null, true);
 }
@@ -64,9 +77,21 @@ function endUnanswered(draft: ConversationDraft, turn: Turn, endedBy: FailureTex
   draft.patch({ unanswered: [...draft.state.unanswered, ended].slice(-KEPT_UNANSWERED) });
 }
 
-function endTurn(draft: ConversationDraft, turn: Turn, endedBy: 'answer' | FailureText, isAnswerTaken: boolean) {
-  if (endedBy === 'answer') draft.say(turn.msgId, 'answer', 'answer', null);
-  else draft.say(turn.msgId, endedBy, 'answer', render(endedBy, { name: turn.instanceName }));
-  draft.closeTask(turn.msgId, endedBy, isAnswerTaken);
+/** @param content what the answer says, if it is still being stored. That it is taken, is noted once it is out */
+function endAnswered(draft: ConversationDraft, { msgId }: Turn, content: string | null) {
+  draft.say(msgId, 'answer', 'answer', content, content === null ? {} : { isArriving: true });
+  draft.patch({ turn: null });
+}
+
+function endTurn(
+  draft: ConversationDraft,
+  { msgId, instanceName }: Turn,
+  endedBy: FailureText,
+  isAnswerTaken: boolean,
+  isArriving = false,
+) {
+  const content = render(endedBy, { name: instanceName });
+  draft.say(msgId, endedBy, 'answer', content, isArriving ? { isArriving } : {});
+  draft.closeTask(msgId, endedBy, isAnswerTaken);
   draft.patch({ turn: null });
 }

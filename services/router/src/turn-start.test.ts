@@ -59,18 +59,27 @@ test('the task and its end are written beside the conversation, for the user the
   world.item('m1');
   world.ack();
   expect(world.state.turn?.deadline).toBe(world.now + settings.callbackTimeoutMs);
-  world.answer('m1');
+  world.answer('m1', 'failed');
   expect(world.sides.map(({ filter, update }) => [filter._id, Object.keys(update)])).toEqual([
     [`${userKey}:m1`, ['$set']],
   ]);
   expect(world.closings).toEqual([
     {
-      id: 'm1:closed-answer',
+      id: 'm1:closed-failed',
       kind: 'close-task',
       msgId: 'm1',
-      endedBy: 'answer',
+      endedBy: 'failed',
       endedAt: world.now,
       isAnswerTaken: true,
     },
   ]);
+});
+
+test('a POST that is repeated after a crash has its task written again: the crash may have come before that', () => {
+  const world = createConversationWorld();
+  world.item('m1');
+  world.lose();
+  const [first, again] = world.sides;
+  expect(again?.filter).toEqual(first?.filter);
+  expect(again).toMatchObject({ upsert: true, isBeside: true });
 });

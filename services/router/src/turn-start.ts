@@ -1,12 +1,11 @@
 // The next message's turn has come: its task, or what the user is told when there is nobody to take it.
-import { taskStartedWrite } from '@pipeline/store';
 import { render, type TextKey } from '@pipeline/texts';
 import type { ConversationDraft } from './conversation-draft.ts';
 import type { Destination } from './conversation-state.ts';
 
 /** Starts the turn of the first message in the line, with the binding and the instance as they are now. */
 export function startTurn(draft: ConversationDraft, destination: Destination) {
-  const { now, userKey, settings } = draft;
+  const { now, settings } = draft;
   const [head, ...rest] = draft.state.entries;
   if (draft.state.turn || head?.status !== 'accepted') return;
   const { msgId } = head;
@@ -23,20 +22,15 @@ export function startTurn(draft: ConversationDraft, destination: Destination) {
     serverHost: instance.serverHost,
     hostPort: instance.hostPort,
   };
-  draft.patch({
-    entries: rest,
-    turn: {
-      ...copied,
-      msgId,
-      prompt: head.text,
-      phase: 'dispatching',
-      attempt: 1,
-      dispatchedAt: now,
-      remindAt: now + settings.thinkingReminderMs,
-      deadline: null,
-    },
+  draft.patch({ entries: rest });
+  draft.dispatch({
+    ...copied,
+    msgId,
+    prompt: head.text,
+    attempt: 1,
+    remindAt: now + settings.thinkingReminderMs,
+    deadline: null,
   });
-  draft.sides.push(taskStartedWrite({ userKey, msgId, ...copied, startedAt: now }));
   draft.say(msgId, 'thinking', 'courtesy', render('thinking'));
 }
 

@@ -114,6 +114,12 @@ export function createConversationWorld() {
       world.store(msgId, answer);
       return world.deliver({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId });
     },
+    /** It is announced while it is being stored. */
+    arrive(msgId: string, outcome: Answer = 'answered') {
+      world.store(msgId, outcome);
+      const arriving = { outcome, content: `answer to ${msgId}` };
+      return world.deliver({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId, arriving });
+    },
     lose(callId = world.callId() ?? '') {
       return world.deliver({ type: 'call.lost', id: `${callId}:lost`, callId });
     },

@@ -1,0 +1,63 @@
+// What is written before an actor's document, and what at the same time.
+import { expect, test } from '@jest/globals';
+import type { ActorCollection, ActorDocument, SideWrite } from '@pipeline/store';
+import { createGroupCommit } from './group-commit.ts';
+
+const document = { _id: 'u', version: 1, state: 0 } as unknown as ActorDocument<number>;
+const sideOf = (_id: string, isBeside: boolean): SideWrite => ({
+  collection: 'tasks',
+  filter: { _id },
+  update: {},
+  upsert: true,
+  isBeside,
+});
+
+/** A database that notes what is begun, and ends each write when told to. */
+function slowDatabase() {
+  const begun: string[] = [];
+  const ends = new Map<string, (error?: Error) => void>();
+  const begin = (name: string) => {
+    begun.push(name);
+    return new Promise<void>((resolve, reject) => ends.set(name, (error) => (error ? reject(error) : resolve())));
+  };
+  const collection = {
+    saveAll: async (documents: unknown[]) => {
+      await begin('document');
+      return documents.map(() => 'saved' as const);
+    },
+  } as unknown as ActorCollection<number>;
+  const commit = createGroupCommit(collection, (sides) => begin(sides.map(({ filter }) => filter._id).join()));
+  const settleDown = async () => {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const end = async (name: string, error?: Error) => {
+    ends.get(name)?.(error);
+    await settleDown();
+  };
+  return { begun, commit, end, settleDown };
+}
+
+test('a document waits for what must be there before it, but not for what is written beside it', async () => {
+  const { begun, commit, end, settleDown } = slowDatabase();
+  let outcome: unknown = 'open';
+  void commit.save(document, [sideOf('before', false), sideOf('beside', true)]).then((is) => {
+    outcome = is;
+  });
+  await settleDown();
+  expect(begun).toEqual(['before']);
+  await end('before');
+  expect(begun.toSorted()).toEqual(['before', 'beside', 'document']);
+  await end('document');
+  expect(outcome).toBe('open');
+  await end('beside');
+  expect(outcome).toBe('saved');
+});
+
+test('a save has failed if what is written beside it has', async () => {
+  const { commit, end, settleDown } = slowDatabase();
+  const saving = commit.save(document, [sideOf('beside', true)]).catch((error) => error.message);
+  await settleDown();
+  await end('document');
+  await end('beside', new Error('no room'));
+  expect(await saving).toBe('no room');
+});

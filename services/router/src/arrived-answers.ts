@@ -1,0 +1,39 @@
+// Answers that came to this process a moment ago: their turns need neither wait until they are stored nor read them back.
+import type { Answer, StoredAnswer } from '@pipeline/store';
+
+const MAX_KEPT = 200;
+
+export interface ArrivedAnswer {
+  answer: Answer;
+  /** What the database says of it: it may still be on its way there. */
+  stored: Promise<StoredAnswer>;
+}
+
+export interface ArrivedAnswers {
+  /** @returns false if one to this task is known: that one counts here */
+  put(taskId: string, arrived: ArrivedAnswer): boolean;
+  get(taskId: string): ArrivedAnswer | undefined;
+  forget(taskId: string): void;
+}
+
+export function createArrivedAnswers(): ArrivedAnswers {
+  const answers = new Map<string, ArrivedAnswer>();
+  return {
+    put(taskId, arrived) {
+      if (answers.has(taskId)) return false;
+      const [oldest] = answers.keys();
+      if (answers.size >= MAX_KEPT && oldest !== undefined) answers.delete(oldest);
+      answers.set(taskId, arrived);
+      return true;
+    },
+    get: (taskId) => answers.get(taskId),
+    forget: (taskId) => answers.delete(taskId),
+  };
+}
+
+/** Whether it is the task's first answer; null if the database could not be asked. */
+export const isFirst = ({ stored }: ArrivedAnswer): Promise<boolean | null> =>
+  stored.then(
+    (status) => status === 'accepted' || status === 'late',
+    () => null,
+  );
