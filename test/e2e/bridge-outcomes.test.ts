@@ -108,7 +108,9 @@ describe('the reply to', () => {
 });
 
 describe('a slow bridge', () => {
-  test('is excused once, then given up, whatever it does', async () => {
+  const stories: [what: string, story: () => Promise<void>][] = [];
+  const story = (what: string, tell: () => Promise<void>) => stories.push([what, tell]);
+  story('is excused once, then given up, whatever it does', async () => {
     const user = 'wm-slow';
     await users.bind(user);
     const first = users.say(user, '!never');
@@ -125,7 +127,7 @@ describe('a slow bridge', () => {
     expect(await users.callBack(first)).toMatchObject({ status: 200, body: { ok: true, status: 'duplicate' } });
   });
 
-  test('that answers after the reminder is heard', async () => {
+  story('that answers after the reminder is heard', async () => {
     await users.bind('wm-after-reminder');
     const msgid = users.say('wm-after-reminder', '!never');
     await users.hears('wm-after-reminder', thinking, stillThinking);
@@ -133,7 +135,7 @@ describe('a slow bridge', () => {
     await users.hears('wm-after-reminder', '来了');
   });
 
-  test('holds back only what its user asked behind it', async () => {
+  story('holds back only what its user asked behind it', async () => {
     const user = 'wm-behind';
     await users.bind(user);
     users.sayAtOnce(user, '!never', '后面的');
@@ -146,7 +148,7 @@ describe('a slow bridge', () => {
     users.takesNote(user);
   });
 
-  test('that failed while being asked may still answer late, but its late errors aren’t shown', async () => {
+  story('that failed while being asked may still answer late, but its late errors aren’t shown', async () => {
     await users.bind('wm-lost-ack');
     pipeline.bridge.control.addRule({ user: 'wm-lost-ack', behaviour: { ack: 'dropAfter', content: '其实好了' } });
     users.say('wm-lost-ack', '你好');
@@ -160,6 +162,14 @@ describe('a slow bridge', () => {
     users.say('wm-late-error', '你好');
     await users.hears('wm-late-error', thinking, answerTo('你好'));
   });
+
+  let told: Promise<void>[] = [];
+  beforeAll(async () => {
+    // All at once, as above.
+    told = stories.map(([, tell]) => tell());
+    await Promise.allSettled(told);
+  });
+  test.each(stories.map(([what], index) => [what, index] as const))('%s', (_what, index) => told[index]);
 });
 
 test('nobody got anything else', () => users.expectNothingElse());

@@ -28,7 +28,7 @@ beforeAll(async () => {
     servers: { ...servers, amqpUrl: servers.amqpUrl + HEARTBEAT },
     partitions: 4,
   });
-  users = createUsers({ machine, count: 20, seed: 1, perMinute: 180 });
+  users = createUsers({ machine, count: 20, seed: 1, perMinute: 400 });
   await users.bindAll();
   expect(await isEverybodyAnswered()).toBe(true);
 });

@@ -5,11 +5,10 @@
 const LONG = [
   'packages/mailbox/test/replicas',
   'packages/mailbox/test/mailbox',
+  'test/faults/own-broker',
   'test/faults/frozen-replica',
   'packages/mailbox/test/deadly',
   'test/faults/short-soak',
-  'packages/broker/test/hash-ring',
-  'test/faults/memory-alarm',
   'test/faults/one-fault-each',
   'test/e2e/quota',
   'test/faults/kill-a-service',

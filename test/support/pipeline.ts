@@ -1,10 +1,11 @@
 // The whole pipeline as four processes between two simulators, for end-to-end and fault tests.
+import { applyTopology } from '@pipeline/broker';
 import { createPortPicker } from '../../deploy/start/free-port.mjs';
 import { type BridgeSimulator, startBridgeSimulator } from '../simulators/bridge/start-bridge-simulator.ts';
 import type { SettingsPatch } from '../simulators/wecom/platform/settings.ts';
 import { startWecomSimulator, type WecomSimulator } from '../simulators/wecom/start-wecom-simulator.ts';
 import { eventually } from './eventually.ts';
-import { createTestServersWithTopology, type TestServers } from './servers.ts';
+import { createTestServers, type TestServers } from './servers.ts';
 import { ADMIN_TOKEN, serviceEnvironment } from './service-environment.ts';
 import { type ServiceName, type ServiceProcess, serviceProcess } from './service-process.ts';
 
@@ -42,7 +43,7 @@ export interface PipelineOptions {
 /** Starts everything and waits until all four services are ready. */
 export async function startPipeline(options: PipelineOptions = {}): Promise<Pipeline> {
   const partitions = options.partitions ?? 24;
-  const servers = await createTestServersWithTopology(partitions);
+  const servers = await createTestServers();
   const wecom = await startWecomSimulator({ settings: options.wecomSettings ?? {} });
   const bridge = await startBridgeSimulator();
   options.prepare?.(wecom);
@@ -61,6 +62,8 @@ export async function startPipeline(options: PipelineOptions = {}): Promise<Pipe
   ) as Record<ServiceName, ServiceProcess>;
   const all = Object.values(services);
   await Promise.all(all.map((service) => service.start()));
+  // While they load their modules.
+  await applyTopology({ ...servers, partitions });
   await Promise.all(all.map((service) => service.ready()));
 
   const api: Pipeline['api'] = async (method, path, body) => {

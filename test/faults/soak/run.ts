@@ -10,7 +10,7 @@ import { behave, misbehave } from './misbehaviour.ts';
 import type { Owner, OwnServers } from './owned.d.mts';
 import { type Report, report } from './report.ts';
 import { planFaults } from './schedule.ts';
-import { settle } from './settle.ts';
+import { NUDGE_EVERY_MS, settle } from './settle.ts';
 import { createUsers } from './users.ts';
 import { findUnanswered, judge } from './verdict.ts';
 
@@ -67,12 +67,16 @@ export async function runSoak(options: RunOptions): Promise<Report> {
     const settled = await settle(machine, users, SETTLE_MS);
     say(settled ? 'all is answered' : 'not all is answered');
     // What is answered is also to be put away; a late reply may wait for its user's next message.
+    let nudgedAt = Number.NEGATIVE_INFINITY;
     const isTidy = async () => {
       const left = await look();
-      users.nudge(left.map(({ user }) => user.slice(user.indexOf(':') + 1)));
+      if (performance.now() - nudgedAt > NUDGE_EVERY_MS) {
+        nudgedAt = performance.now();
+        users.nudge(left.map(({ user }) => user.slice(user.indexOf(':') + 1)));
+      }
       return left.length === 0;
     };
-    const wait = { withinMs: settled ? TIDY_MS : 1, everyMs: 5_000 };
+    const wait = { withinMs: settled ? TIDY_MS : 1, everyMs: 500 };
     const leftovers = await eventually('nothing is left', isTidy, wait).then(() => [], look);
     const verdict = judge(machine, users.said, injector.happened);
     verdict.violations.push(...leftovers);

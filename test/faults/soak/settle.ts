@@ -3,7 +3,7 @@ import type { Machine } from './machine.ts';
 import type { Users } from './users.ts';
 import { findUnanswered } from './verdict.ts';
 
-const NUDGE_EVERY_MS = 5_000;
+export const NUDGE_EVERY_MS = 5_000;
 
 /**
  * Waits until every message is answered. Whoever waits for long writes again, as people do: answers may wait for the
