@@ -237,7 +237,7 @@ test('all lose the broker at once: everything is read again as soon as it is bac
   await proxy.refuse();
   proxy.cut();
   const before = stream.sent();
-  await eventually('a while has passed', () => stream.sent() > before + 20);
+  await eventually('all are taken for dead', () => stream.sent() > before + 14);
   await proxy.accept();
   await isSpread({ a: 8, b: 8, c: 8 }, 15_000);
   await stream.check({ isClean: false });
