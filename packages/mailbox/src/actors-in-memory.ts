@@ -5,7 +5,7 @@ import type { Actor } from './actor-types.ts';
 /** Actors kept in memory, unless told otherwise; beyond it idle ones go. */
 const MAX_ACTORS = 5_000;
 /** Idle actors with a due time nearer than this stay: their own timer is more exact than the sweep. */
-const KEEP_IF_DUE_WITHIN_MS = 60_000;
+const KEEP_IF_DUE_WITHIN_MS = 10_000;
 /** After a look for idle actors that found none. */
 const EVICTION_PAUSE_MS = 1_000;
 const CALL_GRACE_MS = 1_500;
