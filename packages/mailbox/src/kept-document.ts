@@ -68,6 +68,7 @@ export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, 
       const surplus = Math.min(draft.recentIds.length - RECENT_IDS, base.recentIds.length);
       const olderIds = surplus < MOVED_IDS ? [] : draft.recentIds.slice(0, surplus);
       const moved = olderIds.length === 0 ? [] : [processedIdsWrite(deps.service, userKey, olderIds)];
+      const begunAt = performance.now();
       let next: ActorDocument<S>;
       let outcome: SaveOutcome;
       try {
@@ -92,7 +93,7 @@ export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, 
         forget();
       } else {
         document = next;
-        verifiedAt = performance.now();
+        verifiedAt = begunAt;
       }
       return outcome;
     },

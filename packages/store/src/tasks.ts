@@ -192,14 +192,15 @@ export function tasks(connection: Connection) {
       );
     },
 
-    /** Puts the next announcement of an untaken answer off. */
-    postpone: (ids: readonly string[], now: number) =>
-      storing(() =>
-        model.updateMany(
-          { _id: { $in: [...ids] }, answerPendingSince: { $exists: true } },
-          { $set: { answerPendingSince: now } },
-        ),
-      ),
+    /** Puts the next announcement of untaken answers off, for as long as they have waited, up to `maxMs`. */
+    postpone(ids: readonly string[], now: number, maxMs: number) {
+      const delay = { $min: [{ $subtract: [now, '$answeredAt'] }, maxMs] };
+      return storing(() =>
+        collection.updateMany({ _id: { $in: [...ids] }, answerPendingSince: { $ne: null } }, [
+          { $set: { answerPendingSince: { $add: [now, delay] } } },
+        ]),
+      );
+    },
 
     ensureIndexes: () => model.createIndexes(),
   };

@@ -57,11 +57,18 @@ test('answers that no turn takes are listed until they are taken, and put off in
   await store.tasks.storeAnswer({ id, answer: answer('waits'), now: 1_000 });
   const untaken = async (before: number) => (await store.tasks.untaken(before, 10)).map(({ msgId }) => msgId);
   expect(await untaken(1_001)).toContain('m3');
-  await store.tasks.postpone([id], 5_000);
-  expect(await untaken(1_001)).not.toContain('m3');
-  expect(await untaken(5_001)).toContain('m3');
+  // It has waited for two seconds, then for eight: at most three are added.
+  for (const [now, until] of [
+    [3_000, 5_000],
+    [9_000, 12_000],
+  ] as const) {
+    await store.tasks.postpone([id], now, 3_000);
+    expect(await untaken(until)).not.toContain('m3');
+    expect(await untaken(until + 1)).toContain('m3');
+  }
   await store.tasks.close({ id, endedBy: null, endedAt: 0, isAnswerTaken: true });
-  expect(await untaken(5_001)).not.toContain('m3');
+  await store.tasks.postpone([id], 20_000, 3_000);
+  expect(await untaken(99_000)).not.toContain('m3');
 });
 
 test('an instance has one live code, however many are made at once', async () => {

@@ -77,6 +77,8 @@ export function bindCodeApi(
     const { instances, bindings, bindingCodes, transaction, now } = store();
     const isKnown = await transaction(async (session) => {
       if (!(await instances.touch(instanceId, session))) return false;
+      // What has been bound since its sender gave up stays.
+      if (response.destroyed) return true;
       await bindings.removeByInstance(instanceId, session);
       await bindingCodes.retireLive(instanceId, now(), session);
       return true;

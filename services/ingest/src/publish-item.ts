@@ -1,4 +1,4 @@
-// ingest: one classified item ─▶ its messages, all confirmed before the user's next item.
+// ingest: one classified item ─▶ its messages, each confirmed before the next is published.
 import type { Publisher } from '@pipeline/broker';
 import {
   BINDER_QUEUE,
@@ -34,12 +34,9 @@ export function createPublishItem(deps: { publisher: Publisher; claimCode: Claim
     const decidedBy = match ? 'binder' : item.isContinuation ? 'sender' : null;
     const body: CustomerItem = { msgId, sendTime, receivedAt, msgtype, text, decidedBy, match };
     const message = { type: customerItem.type, messageId: msgId, correlationId: msgId, body };
-    // The sender first: the message renews the allowance that the answer to it spends. An answer that comes before it
-    // all the same would wait for it.
-    await Promise.all([
-      publisher.publish(exchanges.senderMailboxes, userKey, message),
-      publisher.publish(exchanges.routerMailboxes, userKey, message),
-    ]);
+    // The sender first: the message renews the allowance that the texts about it spend, and a notice doesn't wait for it.
+    await publisher.publish(exchanges.senderMailboxes, userKey, message);
+    await publisher.publish(exchanges.routerMailboxes, userKey, message);
     if (match === null) return;
     // Last: the hold stands in the conversation before anybody settles it.
     const matched: BindingMatched = { openKfId, externalUserId, msgId, match };

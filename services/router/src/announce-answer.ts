@@ -3,15 +3,17 @@ import type { Publisher } from '@pipeline/broker';
 import { answerStored, exchanges } from '@pipeline/contracts';
 import { errorFields, type Logger } from '@pipeline/runtime';
 import { type ArrivedAnswer, isFirst } from './arrived-answers.ts';
-import { outcomeOf } from './bridge-answer.ts';
 import type { ConversationEvent } from './conversation-state.ts';
 
 /** What of an answer goes into the conversation's document; longer ones stay on their task. */
 const MAX_INLINE_CHARS = 2_000;
 
 export interface AnnounceAnswer {
-  /** An answer stands on its task. Never fails: what it doesn't get through, the sweep says again. */
-  stored(userKey: string, msgId: string): void;
+  /**
+   * An answer stands on its task. Never fails: what it doesn't get through, the sweep says again.
+   * @returns whether its conversation is in this process
+   */
+  stored(userKey: string, msgId: string): boolean;
   /**
    * An answer is on its way to its task, and short: the conversation may save what follows from it at the same time.
    * @returns false if it must wait until the answer is stored
@@ -43,13 +45,14 @@ export function createAnnounceAnswer(deps: {
   return {
     stored(userKey, msgId) {
       const tell = () => publish(userKey, msgId);
-      if (!mailbox.offer(userKey, { type, id: idOf(msgId), msgId }, tell)) tell();
+      const isHere = mailbox.offer(userKey, { type, id: idOf(msgId), msgId }, tell);
+      if (!isHere) tell();
+      return isHere;
     },
     arriving(userKey, msgId, arrived) {
       const { answer } = arrived;
       if (answer.content.length > MAX_INLINE_CHARS) return false;
-      const event = { type, id: idOf(msgId), msgId, arriving: { outcome: outcomeOf(answer), content: answer.content } };
-      return mailbox.offer(userKey, event, () => {
+      return mailbox.offer(userKey, { type, id: idOf(msgId), msgId, arriving: answer }, () => {
         void isFirst(arrived).then((counts) => counts && publish(userKey, msgId));
       });
     },

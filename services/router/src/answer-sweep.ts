@@ -6,6 +6,8 @@ import type { AnnounceAnswer } from './announce-answer.ts';
 const SWEEP_INTERVAL_MS = 1_000;
 const UNTAKEN_AFTER_MS = 2_000;
 const ANSWERS_PER_SWEEP = 500;
+/** Each announcement of an answer whose text can't go out adds to its conversation. */
+const MAX_POSTPONED_MS = 6_000;
 
 export function startAnswerSweep(deps: { store: Store; announce: AnnounceAnswer; logger: Logger }): Repetition {
   const { store, announce, logger } = deps;
@@ -14,10 +16,11 @@ export function startAnswerSweep(deps: { store: Store; announce: AnnounceAnswer;
     const now = store.now();
     const untaken = await store.tasks.untaken(now - UNTAKEN_AFTER_MS, ANSWERS_PER_SWEEP);
     if (untaken.length === 0) return;
-    // First put off, then announced: every replica sweeps, and once in two seconds is enough.
+    // First put off, then announced: every replica sweeps.
     await store.tasks.postpone(
       untaken.map(({ userKey, msgId }) => taskId(userKey, msgId)),
       now,
+      MAX_POSTPONED_MS,
     );
     for (const { userKey, msgId } of untaken) announce.stored(userKey, msgId);
   };

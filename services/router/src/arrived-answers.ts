@@ -37,3 +37,6 @@ export const isFirst = ({ stored }: ArrivedAnswer): Promise<boolean | null> =>
     (status) => status === 'accepted' || status === 'late',
     () => null,
   );
+
+export const isSameAnswer = (one: Answer, other: Answer): boolean =>
+  one.ok === other.ok && one.isTimeout === other.isTimeout && one.content === other.content;

@@ -1,7 +1,7 @@
 // POST …/bridge-callback: the bridge's answer. Stored on its task first; who waits for it hears afterwards.
 import { parseUserKey, userKeyOf } from '@pipeline/contracts';
 import { checkShape, describeFaults, HttpError, jsonBody, type Logger, type Metrics } from '@pipeline/runtime';
-import { type Store, taskId } from '@pipeline/store';
+import { type Store, type StoredAnswer, taskId } from '@pipeline/store';
 import type { Express } from 'express';
 import { z } from 'zod';
 import type { AnnounceAnswer } from './announce-answer.ts';
@@ -40,6 +40,7 @@ export function addBridgeCallback(
     metrics: Metrics;
   },
 ): void {
+  const { arrivedAnswers } = deps;
   const callbacks = deps.metrics.counter('router_callbacks_total', 'Bridge callbacks', ['status'] as const);
 
   app.post(CALLBACK_PATH, jsonBody(), async (request, response) => {
@@ -65,14 +66,21 @@ export function addBridgeCallback(
     const userKey = userKeyOf(user);
     const arrived = { answer, stored: store.tasks.storeAnswer({ id, answer, now: store.now() }) };
     const announce = deps.announce();
-    const isKnownHere = !deps.arrivedAnswers.put(id, arrived);
-    const isTold = !isKnownHere && announce?.arriving(userKey, msgId, arrived) === true;
-    const status = await arrived.stored;
+    const isKept = arrivedAnswers.put(id, arrived);
+    let isNeeded = isKept && announce?.arriving(userKey, msgId, arrived) === true;
+    let status: StoredAnswer;
+    try {
+      status = await arrived.stored;
+      const counts = status === 'accepted' || status === 'late';
+      if (counts && !isNeeded) isNeeded = announce?.stored(userKey, msgId) === true;
+    } finally {
+      // Its conversation is elsewhere, or has no use for it.
+      if (isKept && !isNeeded) arrivedAnswers.forget(id);
+    }
     callbacks.inc({ status });
     deps.logger.info({ userKey, messageId: msgId, ok, status }, 'answer.received');
     if (status === 'unknown') throw new HttpError(404, 'task-unknown', 'there is no such task');
     response.json({ ok: true, status });
-    if (status !== 'duplicate' && !isTold) announce?.stored(userKey, msgId);
   });
 }
 

@@ -1,5 +1,6 @@
 // What the router remembers of one user, and what can happen to them.
 import type { CustomerItem, TextKind } from '@pipeline/contracts';
+import type { Answer } from '@pipeline/store';
 import type { TextKey } from '@pipeline/texts';
 
 /** A message in the user's line, in WeCom's order. The running one is not in it. */
@@ -55,12 +56,6 @@ export type FailureText = Extract<
   'timeout' | 'bridgeRestarting' | 'bridgeRefused' | 'disconnected' | 'aborted' | 'shuttingDown' | 'failed'
 >;
 
-/** A short answer that is still being stored on its task. */
-export interface ArrivingAnswer {
-  outcome: 'answered' | FailureText;
-  content: string;
-}
-
 /** The user's binding and instance as they are when a turn starts. */
 export interface Destination {
   isBound: boolean;
@@ -70,7 +65,7 @@ export interface Destination {
 export type ConversationEvent =
   | { type: 'customer.item'; id: string; item: CustomerItem }
   | { type: 'item.settled'; id: string; msgId: string; consumed: boolean }
-  | { type: 'answer.stored'; id: string; msgId: string; arriving?: ArrivingAnswer }
+  | { type: 'answer.stored'; id: string; msgId: string; arriving?: Answer }
   | { type: 'call.settled'; id: string; callId: string; outcome: BridgeOutcome }
   | { type: 'call.lost'; id: string; callId: string }
   | { type: 'wake'; id: string }
@@ -87,11 +82,11 @@ export type ConversationEffect =
       kind: 'text';
       textKind: TextKind;
       msgId: string;
-      /** Null: the answer that stands on the task, `lateReply` if so. */
+      /** Null: the answer, `lateReply` if so. */
       content: string | null;
       isLate?: true;
-      /** Decided while the answer was being stored: should another one have been there before, that one counts. */
-      isArriving?: true;
+      /** Decided while this answer was being stored: should another one have been there before, that one counts. */
+      arriving?: Answer;
       decidedAt: number;
     }
   | {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { createConversationWorld, itemOf, running, unbound, type World } from '../test/conversation-world.ts';
+import { answerOf, createConversationWorld, itemOf, running, unbound, type World } from '../test/conversation-world.ts';
 import type { BridgeOutcome, ConversationEvent, Destination, FailureText } from './conversation-state.ts';
 
 const numRuns = Number(process.env.PROPERTY_RUNS ?? 500);
@@ -134,7 +134,7 @@ function play(steps: readonly Step[]): { world: World; consumed: Set<string> } {
         if (!msgId) break;
         if (!world.answers.has(msgId)) world.answers.set(msgId, now.answer);
         const isArriving = now.isArriving && world.answers.get(msgId) === now.answer;
-        const arriving = isArriving ? { arriving: { outcome: now.answer, content: 'an answer' } } : {};
+        const arriving = isArriving ? { arriving: answerOf(now.answer) } : {};
         pool.push({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId, ...arriving });
         break;
       }

@@ -17,7 +17,7 @@ import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
 import { type Answer, type Store, taskId } from '@pipeline/store';
 import { render } from '@pipeline/texts';
-import { type ArrivedAnswers, isFirst } from './arrived-answers.ts';
+import { type ArrivedAnswers, isFirst, isSameAnswer } from './arrived-answers.ts';
 import { outcomeOf } from './bridge-answer.ts';
 import { CALLBACK_PATH } from './bridge-callback.ts';
 import type { BridgeClient } from './bridge-client.ts';
@@ -90,17 +90,31 @@ export function conversationEdges(deps: {
   };
 
   const contentOf = async (userKey: string, effect: Extract<ConversationEffect, { kind: 'text' }>): Promise<string> => {
-    const { msgId, content, isArriving, isLate } = effect;
+    const { msgId, content, arriving, isLate } = effect;
     const id = taskId(userKey, msgId);
-    if (content === null) {
-      const answer = await findAnswer(id);
-      if (!answer) throw new Error(`task ${msgId} has no answer`);
-      return isLate ? render('lateReply', { content: answer.content }) : answer.content;
+    if (arriving) {
+      const own = content ?? arriving.content;
+      return (await isStoredFirst(id, arriving)) ? own : contentOfFirst(id, own);
     }
-    const arrived = isArriving && arrivedAnswers.get(id);
-    if (!arrived || (await isFirst(arrived)) !== false) return content;
+    if (content !== null) return content;
+    const answer = await findAnswer(id);
+    if (!answer) throw new Error(`task ${msgId} has no answer`);
+    return isLate ? render('lateReply', { content: answer.content }) : answer.content;
+  };
+
+  /** Whether the answer by which a turn has ended is the task's first. Stored now if nobody knows: who was at it may have died. */
+  const isStoredFirst = async (id: string, answer: Answer): Promise<boolean> => {
+    const arrived = arrivedAnswers.get(id);
+    const isKnownFirst = arrived && isSameAnswer(arrived.answer, answer) ? await isFirst(arrived) : null;
+    if (isKnownFirst !== null) return isKnownFirst;
+    const status = await store.tasks.storeAnswer({ id, answer, now: store.now() });
+    return status === 'accepted' || status === 'late';
+  };
+
+  /** What the user is told of the task's first answer. */
+  const contentOfFirst = async (id: string, otherwise: string): Promise<string> => {
     const task = await store.tasks.find(id);
-    if (!task?.answer) return content;
+    if (!task?.answer) return otherwise;
     const outcome = outcomeOf(task.answer);
     return outcome === 'answered' ? task.answer.content : render(outcome, { name: task.instanceName });
   };

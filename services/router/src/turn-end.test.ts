@@ -198,7 +198,7 @@ describe('answers after the end', () => {
   test('an answer that is still being stored ends its turn with what it says', () => {
     const world = conversationAtWork();
     const [effect] = world.arrive('m1');
-    expect(effect).toMatchObject({ id: 'm1:answer', content: 'answer to m1', isArriving: true });
+    expect(effect).toMatchObject({ id: 'm1:answer', arriving: { ok: true, content: 'answer to m1' } });
     expect(world.state.turn).toBeNull();
     expect(world.answer('m1')).toEqual([]);
   });
@@ -206,7 +206,7 @@ describe('answers after the end', () => {
   test('a failure that is still being stored ends its turn too', () => {
     const world = conversationAtWork();
     const [effect] = world.arrive('m1', 'disconnected');
-    expect(effect).toMatchObject({ id: 'm1:disconnected', isArriving: true });
+    expect(effect).toMatchObject({ id: 'm1:disconnected', arriving: { ok: false } });
     expect(world.said('m1').at(-1)).toBe('answer:disconnected');
   });
 

@@ -1,7 +1,9 @@
 // What ends a turn: the bridge's answer, a failed call, or the clock. And what a bridge says after that.
+import type { Answer } from '@pipeline/store';
 import { render } from '@pipeline/texts';
+import { outcomeOf } from './bridge-answer.ts';
 import type { ConversationDraft } from './conversation-draft.ts';
-import type { ArrivingAnswer, BridgeOutcome, FailureText, Turn } from './conversation-state.ts';
+import type { BridgeOutcome, FailureText, Turn } from './conversation-state.ts';
 
 const KEPT_UNANSWERED = 100;
 const LATE_ANSWER_MS = 24 * 3_600_000;
@@ -30,11 +32,14 @@ export function repeatCall(draft: ConversationDraft, callId: string) {
 }
 
 /** A bridge has answered. @param arriving what, if the turn may end while that is still being stored */
-export function hearOfAnswer(draft: ConversationDraft, msgId: string, arriving?: ArrivingAnswer) {
-  const { turn } = draft.state;
-  if (!arriving || turn?.msgId !== msgId) draft.lookup = { kind: 'answer', msgId };
-  else if (arriving.outcome === 'answered') endAnswered(draft, turn, arriving.content);
-  else endTurn(draft, turn, arriving.outcome, true, true);
+export function hearOfAnswer(draft: ConversationDraft, msgId: string, arriving?: Answer) {
+  const { turn, unanswered } = draft.state;
+  if (arriving && turn?.msgId === msgId) {
+    const outcome = outcomeOf(arriving);
+    if (outcome === 'answered') endAnswered(draft, turn, arriving);
+    else endTurn(draft, turn, outcome, true, arriving);
+    // Nobody waits for it: most likely it repeats an earlier one.
+  } else if (!arriving || unanswered.some((ended) => ended.msgId === msgId)) draft.lookup = { kind: 'answer', msgId };
 }
 
 /** Takes the first answer to a task, in time or late. @param answer null: there is none, which ends a turn that is due */
@@ -77,9 +82,9 @@ function endUnanswered(draft: ConversationDraft, turn: Turn, endedBy: FailureTex
   draft.patch({ unanswered: [...draft.state.unanswered, ended].slice(-KEPT_UNANSWERED) });
 }
 
-/** @param content what the answer says, if it is still being stored. That it is taken, is noted once it is out */
-function endAnswered(draft: ConversationDraft, { msgId }: Turn, content: string | null) {
-  draft.say(msgId, 'answer', 'answer', content, content === null ? {} : { isArriving: true });
+/** That the answer is taken, is noted once it is out. @param arriving the answer, if it is still being stored */
+function endAnswered(draft: ConversationDraft, { msgId }: Turn, arriving: Answer | null) {
+  draft.say(msgId, 'answer', 'answer', null, arriving ? { arriving } : {});
   draft.patch({ turn: null });
 }
 
@@ -88,10 +93,10 @@ function endTurn(
   { msgId, instanceName }: Turn,
   endedBy: FailureText,
   isAnswerTaken: boolean,
-  isArriving = false,
+  arriving?: Answer,
 ) {
   const content = render(endedBy, { name: instanceName });
-  draft.say(msgId, endedBy, 'answer', content, isArriving ? { isArriving } : {});
+  draft.say(msgId, endedBy, 'answer', content, arriving ? { arriving } : {});
   draft.closeTask(msgId, endedBy, isAnswerTaken);
   draft.patch({ turn: null });
 }

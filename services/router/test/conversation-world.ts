@@ -117,7 +117,7 @@ export function createConversationWorld() {
     /** It is announced while it is being stored. */
     arrive(msgId: string, outcome: Answer = 'answered') {
       world.store(msgId, outcome);
-      const arriving = { outcome, content: `answer to ${msgId}` };
+      const arriving = answerOf(outcome, `answer to ${msgId}`);
       return world.deliver({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId, arriving });
     },
     lose(callId = world.callId() ?? '') {
@@ -226,6 +226,13 @@ export function conversationAtWork() {
   world.ack();
   return world;
 }
+
+/** What a bridge posts to bring this about. */
+export const answerOf = (outcome: Answer, content = '') => ({
+  ok: outcome === 'answered',
+  content: outcome === 'answered' ? content : outcome,
+  isTimeout: outcome === 'timeout',
+});
 
 /** A text message of the customer, sent now. */
 export const itemOf = (msgId: string, now: number, fields: Partial<CustomerItem> = {}): CustomerItem => ({
