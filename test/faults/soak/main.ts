@@ -23,6 +23,8 @@ const startedAt = performance.now();
 const say = (line: string) =>
   void process.stdout.write(`[${((performance.now() - startedAt) / 1000).toFixed(0).padStart(5)} s] ${line}\n`);
 say(`soak: ${minutes} minutes, seed ${seed} (again: npm run test:soak -- --minutes ${minutes} --seed ${seed})`);
+// What it has started ends with it: see deploy/start/owned-process.mjs.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const owner = createOwner(directory, logs);
 const servers = await owner.startServers();
 try {
