@@ -3,10 +3,19 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type AskedMessage, check, NO_FINDINGS, settle } from '../support/checker.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Pipeline, startPipeline } from '../support/pipeline.ts';
+import type { ServiceName } from '../support/service-process.ts';
 
 const USERS = ['wm-1', 'wm-2', 'wm-3'];
 // In the order in which they follow upon each other; after `acked` the first step of the next event follows.
-const STEPS = ['sides-saved', 'saved', 'effect-run', 'removed', 'acked'];
+const BOTH: ServiceName[] = ['router', 'sender'];
+const STEPS: [step: string, services: ServiceName[]][] = [
+  ['sides-saved', BOTH],
+  ['document-saved', ['router']], // which alone writes something at the same time: tasks
+  ['saved', BOTH],
+  ['effect-run', BOTH],
+  ['removed', BOTH],
+  ['acked', BOTH],
+];
 /** Not the first event: others are under way then. */
 const NTH = 3;
 
@@ -30,19 +39,18 @@ const askWord = (user: string) => {
   ask(user, letters.join(''));
 };
 
-test.each(STEPS)('router and sender, killed after the step "%s", lose, repeat and reorder nothing', async (step) => {
-  const { router, sender } = pipeline.services;
-  const both = [router, sender];
-  await Promise.all(both.map((service) => service.stop()));
-  await Promise.all(both.map((service) => service.start({ FAULT_POINT: `${step}:${NTH}` })));
+test.each(STEPS)('killed after the step "%s", %s lose, repeat and reorder nothing', async (step, names) => {
+  const dying = names.map((name) => pipeline.services[name]);
+  await Promise.all(dying.map((service) => service.stop()));
+  await Promise.all(dying.map((service) => service.start({ FAULT_POINT: `${step}:${NTH}` })));
   for (const user of USERS) {
     ask(user);
     askWord(user);
   }
-  await eventually('both have died', () => both.every((service) => !service.isRunning()));
+  await eventually('all have died', () => dying.every((service) => !service.isRunning()));
   // By their own hand, not by a fault of ours.
-  expect(await Promise.all(both.map((service) => service.stop()))).toEqual(['SIGKILL', 'SIGKILL']);
-  await Promise.all(both.map((service) => service.start()));
+  expect(await Promise.all(dying.map((service) => service.stop()))).toEqual(dying.map(() => 'SIGKILL'));
+  await Promise.all(dying.map((service) => service.start()));
   await settle(pipeline, asked, (user) => ask(user));
   expect(check(pipeline, asked)).toEqual(NO_FINDINGS);
 });

@@ -7,6 +7,7 @@ import {
   type SaveOutcome,
   type SideWrite,
 } from '@pipeline/store';
+import type { FaultPoint } from './actor-types.ts';
 
 export interface GroupCommit<S> {
   /**
@@ -24,7 +25,7 @@ interface Save<S> {
 export function createGroupCommit<S>(
   collection: ActorCollection<S>,
   applySideWrites: (writes: readonly SideWrite[]) => Promise<void>,
-  sidesSaved?: () => Promise<void> | void,
+  faultPoint?: FaultPoint,
 ): GroupCommit<S> {
   const write = async (saves: Save<S>[]): Promise<(SaveOutcome | { error: unknown })[]> => {
     try {
@@ -32,11 +33,9 @@ export function createGroupCommit<S>(
       const before = sides.filter(({ isBeside }) => !isBeside);
       const beside = sides.filter(({ isBeside }) => isBeside);
       if (before.length > 0) await applySideWrites(before);
-      await sidesSaved?.();
-      const [outcomes] = await Promise.all([
-        collection.saveAll(saves.map((save) => save.document)),
-        beside.length > 0 && applySideWrites(beside),
-      ]);
+      await faultPoint?.('sides-saved');
+      const saving = collection.saveAll(saves.map((save) => save.document));
+      const [outcomes] = await Promise.all([saving, writeBeside(beside, saving)]);
       return outcomes;
     } catch (error) {
       if (saves.length === 1 || isStoreAway(error)) return saves.map(() => ({ error }));
@@ -45,6 +44,14 @@ export function createGroupCommit<S>(
       for (const save of saves) outcomes.push(...(await write([save])));
       return outcomes;
     }
+  };
+  const writeBeside = async (sides: SideWrite[], saving: Promise<unknown>) => {
+    if (sides.length === 0) return;
+    if (faultPoint) {
+      await saving;
+      await faultPoint('document-saved');
+    }
+    await applySideWrites(sides);
   };
   const saveOne = grouped(write);
 

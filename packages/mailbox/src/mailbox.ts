@@ -59,7 +59,7 @@ export function createMailbox<
   const { service, broker, store, behaviour, edges, logger, metrics } = options;
   const { faultPoint = faultPointOf(process.env) } = options;
   const collection = store.actors<S>(service === 'router' ? 'conversations' : 'ledgers');
-  const groupCommit = createGroupCommit(collection, store.applySideWrites, () => faultPoint?.('sides-saved'));
+  const groupCommit = createGroupCommit(collection, store.applySideWrites, faultPoint);
   /** What an input's `settle` acks, and what has become of it. */
   const deliveries = new WeakMap<Input<Ev>['settle'], { delivery: Delivery; outcome: string }>();
   const poison = { service, store, logger };
