@@ -4,6 +4,7 @@ import mongoose, { type Connection } from 'mongoose';
 
 const PING_INTERVAL_MS = 1_000;
 const CLOCK_REFRESH_MS = 10_000;
+const CLOCK_SAMPLES = 5;
 
 export interface StoreConnection {
   mongoose: Connection;
@@ -66,14 +67,22 @@ export async function connectStore(options: {
     }
   }
 
+  /** Asks several times: the quickest answer tells the time best, and the first of a process that starts is slow. */
   const measureClock = async () => {
-    const before = performance.now();
-    const hello = await connection.db?.admin().command({ hello: 1 }, { timeoutMS: 3_000 });
-    const after = performance.now();
-    if (!hello?.setName)
-      throw new Error('MongoDB is not a replica set member: transactions need one (a single node is enough)');
-    if (!hello.isWritablePrimary) throw new Error('no writable primary');
-    offsetMs = (hello.localTime as Date).getTime() - (before + after) / 2;
+    let quickestMs = Number.POSITIVE_INFINITY;
+    let measured = 0;
+    for (let times = 0; times < CLOCK_SAMPLES; times++) {
+      const before = performance.now();
+      const hello = await connection.db?.admin().command({ hello: 1 }, { timeoutMS: 3_000 });
+      const after = performance.now();
+      if (!hello?.setName)
+        throw new Error('MongoDB is not a replica set member: transactions need one (a single node is enough)');
+      if (!hello.isWritablePrimary) throw new Error('no writable primary');
+      if (after - before >= quickestMs) continue;
+      quickestMs = after - before;
+      measured = (hello.localTime as Date).getTime() - (before + after) / 2;
+    }
+    offsetMs = measured;
   };
 
   const watch = async () => {
