@@ -11,7 +11,8 @@ import type { FaultPoint } from './actor-types.ts';
 
 export interface GroupCommit<S> {
   /**
-   * Writes the side documents, then the actor's document; those that say so at the same time. An actor has one save at a time, so none overtakes itself.
+   * Writes the side documents, then the actor's document; those that say so at the same time. An actor has one save at
+   * a time, so none overtakes itself.
    * @throws RetryableError `store-away` (outcome unknown), or the driver's error if this save alone fails
    */
   save(document: ActorDocument<S>, sides: SideWrite[]): Promise<SaveOutcome>;

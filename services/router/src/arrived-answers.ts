@@ -31,12 +31,11 @@ export function createArrivedAnswers(): ArrivedAnswers {
   };
 }
 
-/** Whether it is the task's first answer; null if the database could not be asked. */
-export const isFirst = ({ stored }: ArrivedAnswer): Promise<boolean | null> =>
-  stored.then(
-    (status) => status === 'accepted' || status === 'late',
-    () => null,
-  );
+/** Whether the database has taken it as its task's first answer. */
+export const isTaken = (status: StoredAnswer): boolean => status === 'accepted' || status === 'late';
+
+/** The same of one that may still be on its way there; null if the database could not be asked. */
+export const isFirst = ({ stored }: ArrivedAnswer): Promise<boolean | null> => stored.then(isTaken, () => null);
 
 export const isSameAnswer = (one: Answer, other: Answer): boolean =>
   one.ok === other.ok && one.isTimeout === other.isTimeout && one.content === other.content;

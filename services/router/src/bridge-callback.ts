@@ -5,7 +5,7 @@ import { type Store, type StoredAnswer, taskId } from '@pipeline/store';
 import type { Express } from 'express';
 import { z } from 'zod';
 import type { AnnounceAnswer } from './announce-answer.ts';
-import type { ArrivedAnswers } from './arrived-answers.ts';
+import { type ArrivedAnswers, isTaken } from './arrived-answers.ts';
 import { verifyCallbackToken } from './callback-token.ts';
 
 export const CALLBACK_PATH = '/api/v1/agent/channels/wecom/bridge-callback';
@@ -71,8 +71,7 @@ export function addBridgeCallback(
     let status: StoredAnswer;
     try {
       status = await arrived.stored;
-      const counts = status === 'accepted' || status === 'late';
-      if (counts && !isNeeded) isNeeded = announce?.stored(userKey, msgId) === true;
+      if (isTaken(status) && !isNeeded) isNeeded = announce?.stored(userKey, msgId) === true;
     } finally {
       // Its conversation is elsewhere, or has no use for it.
       if (isKept && !isNeeded) arrivedAnswers.forget(id);

@@ -17,7 +17,7 @@ import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
 import { type Answer, type Store, taskId } from '@pipeline/store';
 import { render } from '@pipeline/texts';
-import { type ArrivedAnswers, isFirst, isSameAnswer } from './arrived-answers.ts';
+import { type ArrivedAnswers, isFirst, isSameAnswer, isTaken } from './arrived-answers.ts';
 import { outcomeOf } from './bridge-answer.ts';
 import { CALLBACK_PATH } from './bridge-callback.ts';
 import type { BridgeClient } from './bridge-client.ts';
@@ -107,8 +107,7 @@ export function conversationEdges(deps: {
     const arrived = arrivedAnswers.get(id);
     const isKnownFirst = arrived && isSameAnswer(arrived.answer, answer) ? await isFirst(arrived) : null;
     if (isKnownFirst !== null) return isKnownFirst;
-    const status = await store.tasks.storeAnswer({ id, answer, now: store.now() });
-    return status === 'accepted' || status === 'late';
+    return isTaken(await store.tasks.storeAnswer({ id, answer, now: store.now() }));
   };
 
   /** What the user is told of the task's first answer. */
