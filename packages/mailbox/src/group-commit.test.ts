@@ -61,3 +61,17 @@ test('a save has failed if what is written beside it has', async () => {
   await end('beside', new Error('no room'));
   expect(await saving).toBe('no room');
 });
+
+test('a document that can not be written fails alone', async () => {
+  const collection = {
+    saveAll: async (documents: ActorDocument<number>[]) => {
+      if (documents.some(({ _id }) => _id === 'unwritable')) throw new Error('no room');
+      return documents.map(() => 'saved' as const);
+    },
+  } as unknown as ActorCollection<number>;
+  const commit = createGroupCommit(collection, async () => {});
+  const saving = ['a', 'b', 'unwritable', 'c', 'd'].map((_id) =>
+    commit.save({ ...document, _id }, []).catch((error) => error.message),
+  );
+  expect(await Promise.all(saving)).toEqual(['saved', 'saved', 'no room', 'saved', 'saved']);
+});

@@ -40,10 +40,9 @@ export function createGroupCommit<S>(
       return outcomes;
     } catch (error) {
       if (saves.length === 1 || isStoreAway(error)) return saves.map(() => ({ error }));
-      // One document that can't be written must not fail its neighbours.
-      const outcomes: (SaveOutcome | { error: unknown })[] = [];
-      for (const save of saves) outcomes.push(...(await write([save])));
-      return outcomes;
+      // One document that can't be written must not fail its neighbours; or all of them are too much for one command.
+      const half = Math.ceil(saves.length / 2);
+      return [...(await write(saves.slice(0, half))), ...(await write(saves.slice(half)))];
     }
   };
   const writeBeside = async (sides: SideWrite[], saving: Promise<unknown>) => {

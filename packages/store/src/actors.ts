@@ -1,7 +1,7 @@
 // One document per user and service: what an actor remembers. `conversations` for the router, `ledgers` for the sender.
-import { type Connection, Schema } from 'mongoose';
+import { type Connection, mongo, Schema } from 'mongoose';
 import { groupedFind } from './grouped.ts';
-import { isDuplicateKey, isStoreAway, storing } from './store-errors.ts';
+import { isDuplicateKey, storing } from './store-errors.ts';
 
 /** A message to be published after the save, kept in the document until the broker has confirmed it. */
 export interface StoredEffect {
@@ -35,7 +35,8 @@ export interface ActorCollection<S> {
   load(userKey: string): Promise<ActorDocument<S> | null>;
   /**
    * Saves each document if the stored version is still `version - 1`, all in one round trip.
-   * @throws RetryableError `store-away` when outcomes are unknown; any other error as the driver gave it.
+   * @throws RetryableError `store-away` when outcomes are unknown; any other error as the driver gave it, also if all
+   * together are larger than a command may be (16 MB)
    */
   saveAll(documents: readonly ActorDocument<S>[]): Promise<SaveOutcome[]>;
   /** The stored version, 0 if there is no document. */
@@ -69,32 +70,34 @@ schema.index({ wakeAt: 1 }, { partialFilterExpression: { wakeAt: { $type: 'numbe
 export function actorCollection<S>(connection: Connection, name: 'conversations' | 'ledgers'): ActorCollection<S> {
   const model = connection.model(name, schema, name);
   // The driver's collection: mongoose would cast every document of every batch, which costs more than the write.
-  const collection = model.collection as unknown as import('mongoose').mongo.Collection<ActorDocument<S>>;
+  const collection = model.collection as unknown as mongo.Collection<ActorDocument<S>>;
 
   return {
     load: groupedFind<ActorDocument<S>>(collection),
 
     async saveAll(documents) {
-      const outcomes: SaveOutcome[] = documents.map(() => 'saved');
-      const operations = documents.map((document) => ({
-        // A miss becomes an insert that collides with the newer document (E11000): that is how staleness shows.
-        replaceOne: {
-          filter: { _id: document._id, version: document.version - 1 },
-          replacement: document,
+      // The command itself: the driver's bulk API would serialize each document twice, once to know its size. A command
+      // has none of the connection's options.
+      const db = connection.db as mongo.Db;
+      const command = {
+        update: name,
+        updates: documents.map((document) => ({
+          // A miss becomes an insert that collides with the newer document (E11000): that is how staleness shows.
+          q: { _id: document._id, version: document.version - 1 },
+          u: document,
           upsert: true,
-        },
-      }));
-      try {
-        await collection.bulkWrite(operations as never, { ordered: false });
-      } catch (error) {
-        const { writeErrors } = error as {
-          writeErrors?: { index: number; code: number }[] | { index: number; code: number };
-        };
-        const faults = writeErrors === undefined ? [] : Array.isArray(writeErrors) ? writeErrors : [writeErrors];
-        const isOnlyStale = faults.length > 0 && faults.every(isDuplicateKey);
-        if (!isOnlyStale || isStoreAway(error)) await storing(() => Promise.reject(error));
-        for (const fault of faults) outcomes[fault.index] = 'stale';
-      }
+        })),
+        ordered: false,
+        writeConcern: db.writeConcern,
+      };
+      const { writeErrors = [] } = await storing(async () => {
+        const reply = await db.command(command, { ignoreUndefined: true });
+        const fault = reply.writeErrors?.find((error: unknown) => !isDuplicateKey(error));
+        if (fault) throw new mongo.MongoServerError(fault);
+        return reply;
+      });
+      const outcomes: SaveOutcome[] = documents.map(() => 'saved');
+      for (const { index } of writeErrors) outcomes[index] = 'stale';
       return outcomes;
     },
 

@@ -17,7 +17,7 @@ const PASSING_CODES = new Set([
   11602, 13435, 13436, 14031,
 ]);
 const PASSING_NAMES =
-  /^(PoolClearedOnNetwork|MongoNetwork|MongoServerSelection|MongoNotConnected|MongoTopologyClosed|MongoPoolCl|MongoWaitQueue|MongoOperationTimeout|MongoExpiredSession|MongoClientClosed|MongoStalePrimary|MongooseServerSelection)/;
+  /^(PoolClearedOnNetwork|MongoNetwork|MongoServerSelection|MongoNotConnected|MongoTopologyClosed|MongoPoolCl|MongoWaitQueue|MongoOperationTimeout|MongoExpiredSession|MongoClientClosed|MongoStalePrimary|MongoWriteConcern|MongooseServerSelection)/;
 
 /** What Node says of a socket that is gone, without asking the system. */
 const SOCKET_CODES = /^(EPIPE|ECONN|ERR_STREAM_|ERR_SOCKET_)/;

@@ -1,7 +1,13 @@
 // Actors' documents: conditional saves in bulk, and the sweep's claims.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
-import { type ActorCollection, type ActorDocument, processedIdsWrite, type Store } from '../src/index.ts';
+import {
+  type ActorCollection,
+  type ActorDocument,
+  actorCollection,
+  processedIdsWrite,
+  type Store,
+} from '../src/index.ts';
 import { openTestStore } from './open.ts';
 
 type State = { n: number; note?: string };
@@ -65,10 +71,26 @@ test('a save replaces everything, the sweep’s claim included', async () => {
   expect(saved).toEqual(document('claimed', 2));
 });
 
-test('a document that is too large fails with an error that is not "the database is away"', async () => {
+test('saves that not enough members have acknowledged have unknown outcomes', async () => {
+  const connection = await mongoose.createConnection(opened.mongoUri, { writeConcern: { w: 9 } }).asPromise();
+  const saving = actorCollection(connection, 'conversations').saveAll([document('unacknowledged', 1)]);
+  await expect(saving).rejects.toMatchObject({ code: 'store-away' });
+  await connection.close();
+});
+
+test('what is undefined is not saved', async () => {
+  await actors.saveAll([document('undefined', 1, { state: { n: 1, note: undefined } as never })]);
+  expect(Object.keys((await actors.load('undefined'))?.state ?? {})).toEqual(['n']);
+});
+
+test('documents that are too large, alone or together, fail with an error that is not "the database is away"', async () => {
   const large = document('large', 1, { state: { n: 1, note: 'x'.repeat(17_000_000) } });
   await expect(actors.saveAll([large])).rejects.not.toMatchObject({ code: 'store-away' });
-  expect(await versions('large')).toEqual([0]);
+  const fitting = Array.from({ length: 17 }, (_, n) =>
+    document(`fitting-${n}`, 1, { state: { n, note: 'x'.repeat(1_000_000) } }),
+  );
+  await expect(actors.saveAll(fitting)).rejects.not.toMatchObject({ code: 'store-away' });
+  expect(await versions('large', 'fitting-0')).toEqual([0, 0]);
 }, 120_000);
 
 test('versionOf tells the stored version, 0 for nobody', async () => {
