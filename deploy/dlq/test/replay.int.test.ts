@@ -109,7 +109,7 @@ test.each([
   expect(await arrives(`${messageId}~1`)).toMatchObject([{ type, body, queue: expect.stringMatching(`^${service}`) }]);
 });
 
-test('an item goes to sender and router as ingest publishes it, however old it is', async () => {
+test('an item goes to the router as ingest publishes it, however old it is', async () => {
   const msgid = newId();
   const raw = {
     msgid,
@@ -120,9 +120,12 @@ test('an item goes to sender and router as ingest publishes it, however old it i
     text: { content: '你好' },
   };
   await replay(await kept('ingest', 'message', msgid, raw));
-  const copies = await arrives(`${msgid}~1`, 2);
-  expect(copies.map(({ queue }) => queue.split('.')[0]).sort()).toEqual(['router', 'sender']);
-  expect(copies[0]?.body).toMatchObject({ msgId: `${msgid}~1`, sendTime: 5, text: '你好', decidedBy: null });
+  expect(await arrives(`${msgid}~1`)).toMatchObject([
+    {
+      queue: expect.stringMatching('^router'),
+      body: { msgId: `${msgid}~1`, sendTime: 5, text: '你好', decidedBy: null },
+    },
+  ]);
 });
 
 test('what can’t be replayed says so and keeps waiting', async () => {

@@ -20,6 +20,7 @@ describe('a customer’s message', () => {
       text: '  你好\n',
       codeShape: null,
       isContinuation: false,
+      isBlank: false,
     });
   });
 
@@ -30,7 +31,12 @@ describe('a customer’s message', () => {
       text: null,
       codeShape: null,
       isContinuation: false,
+      isBlank: false,
     });
+  });
+
+  test.each(['', ' \n', '\u3000\u00a0'])('%j is blank', (text) => {
+    expect(saying(text)).toMatchObject({ isBlank: true });
   });
 
   test.each([

@@ -18,6 +18,8 @@ export type ClassifiedItem =
       codeShape: string | null;
       /** Only a word that asks for the rest of an answer; the sender knows whether there is one. */
       isContinuation: boolean;
+      /** A text of white space only: nobody replies to it. */
+      isBlank: boolean;
     }
   | { kind: 'send_fail'; msgId: string; externalUserId: string; failMsgid: string; failType: number; type: string }
   /** Recorded and counted, nothing else. `type` is the msgtype, or what the event or fault is. */
@@ -52,6 +54,7 @@ function classifyMessage({ msgid, externalUserId, sendTime, msgtype, text }: Cus
     type: msgtype,
     text: text ?? null,
     codeShape: CODE.test(upper) ? upper : null,
+    isBlank: text != null && trimmed === '',
     isContinuation: CONTINUATION_WORDS.has(trimmed.toLowerCase()),
   };
 }

@@ -34,8 +34,10 @@ export function createPublishItem(deps: { publisher: Publisher; claimCode: Claim
     const decidedBy = match ? 'binder' : item.isContinuation ? 'sender' : null;
     const body: CustomerItem = { msgId, sendTime, receivedAt, msgtype, text, decidedBy, match };
     const message = { type: customerItem.type, messageId: msgId, correlationId: msgId, body };
-    // The sender first: the message renews the allowance that the texts about it spend, and a notice doesn't wait for it.
-    await publisher.publish(exchanges.senderMailboxes, userKey, message);
+    // It renews the allowance: the first text about it tells the sender so. Without one to come at once we do, before that
+    // text can be there.
+    const isRouterSilent = decidedBy !== null || item.isBlank;
+    if (isRouterSilent) await publisher.publish(exchanges.senderMailboxes, userKey, message);
     await publisher.publish(exchanges.routerMailboxes, userKey, message);
     if (match === null) return;
     // Last: the hold stands in the conversation before anybody settles it.

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { renewalBy } from '@pipeline/contracts';
 import { itemOf, settings, startOfTime } from '../test/conversation-world.ts';
 import { countWaiting, extendWindow, judge } from './admission.ts';
 import type { Turn } from './conversation-state.ts';
@@ -59,7 +60,7 @@ test('the window keeps no more times than it can need', () => {
 test('only what was accepted counts as waiting', () => {
   expect(
     countWaiting([
-      { status: 'accepted', msgId: 'a', text: 'a' },
+      { status: 'accepted', msgId: 'a', text: 'a', renewal: renewalBy(item) },
       { status: 'hold', item, askAt: 0, askDelayMs: 0, asked: 0 },
       { status: 'undecided', item },
     ]),

@@ -1,5 +1,5 @@
 // What one event adds up to while the conversation decides: the new state and all that is to be done once it is saved.
-import type { TextKind } from '@pipeline/contracts';
+import type { Renewal, TextKind } from '@pipeline/contracts';
 import type { ReduceContext } from '@pipeline/mailbox';
 import { type Answer, type SideWrite, taskStartedWrite } from '@pipeline/store';
 import type {
@@ -43,7 +43,7 @@ export function draftFrom(before: ConversationState, { now, userKey }: ReduceCon
       key: string,
       textKind: TextKind,
       content: string | null,
-      marks: { isLate?: true; arriving?: Answer } = {},
+      marks: { isLate?: true; arriving?: Answer; renewal?: Renewal } = {},
     ) {
       draft.effects.push({ id: `${msgId}:${key}`, kind: 'text', textKind, msgId, content, decidedAt: now, ...marks });
     },

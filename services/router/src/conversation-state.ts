@@ -1,12 +1,12 @@
 // What the router remembers of one user, and what can happen to them.
-import type { CustomerItem, TextKind } from '@pipeline/contracts';
+import type { CustomerItem, Renewal, TextKind } from '@pipeline/contracts';
 import type { Answer } from '@pipeline/store';
 import type { TextKey } from '@pipeline/texts';
 
 /** A message in the user's line, in WeCom's order. The running one is not in it. */
 export type Entry =
   /** Counted and waiting for its turn. */
-  | { status: 'accepted'; msgId: string; text: string }
+  | { status: 'accepted'; msgId: string; text: string; renewal: Renewal }
   /** Stands behind a hold: not judged yet. */
   | { status: 'undecided'; item: CustomerItem }
   /** Somebody else decides what it is; what follows waits for that. */
@@ -87,6 +87,8 @@ export type ConversationEffect =
       isLate?: true;
       /** Decided while this answer was being stored: should another one have been there before, that one counts. */
       arriving?: Answer;
+      /** Tells the sender of the message, too. */
+      renewal?: Renewal;
       decidedAt: number;
     }
   | {

@@ -1,9 +1,11 @@
-// Which answer a text says whose turn ended while the answer was still being stored: always the task's first.
+// What the router's mailbox publishes. Of a turn that ended while its answer was still being stored: always the task's first.
 import { expect, test } from '@jest/globals';
 import type { Publisher } from '@pipeline/broker';
+import type { CustomerItem } from '@pipeline/contracts';
 import { createLogger, createMetrics } from '@pipeline/runtime';
 import type { Answer, Store, StoredAnswer } from '@pipeline/store';
 import { render } from '@pipeline/texts';
+import { itemOf } from '../test/conversation-world.ts';
 import { createArrivedAnswers } from './arrived-answers.ts';
 import type { BridgeClient } from './bridge-client.ts';
 import { conversationEdges } from './handle-mailbox.ts';
@@ -25,8 +27,8 @@ function routerOn(stored: Record<string, Answer>) {
   const edges = conversationEdges({
     store: { tasks: { storeAnswer, find }, now: () => 1 } as unknown as Store,
     publisher: {
-      publish: async (_exchange: string, _key: string, { body }: { body: { content: string } }) => {
-        published.push(body.content);
+      publish: async (exchange: string, _key: string, { type, body }: { type: string; body: { content: string } }) => {
+        published.push(type === 'text' ? body.content : { exchange, type, body });
       },
     } as unknown as Publisher,
     bridge: {} as BridgeClient,
@@ -48,7 +50,7 @@ function routerOn(stored: Record<string, Answer>) {
       decidedAt: 1,
       arriving,
     });
-  return { arrivedAnswers, published, say, stored };
+  return { edges, arrivedAnswers, published, say, stored };
 }
 
 test('waits until it is stored', async () => {
@@ -99,4 +101,13 @@ test('is said even if nobody could ask whether it was stored, once it is', async
   await say(answer('mine'));
   expect(stored[id]).toEqual(answer('mine'));
   expect(published).toEqual(['mine']);
+});
+
+test('tells the sender of a message that is given up, as no text about it will', async () => {
+  const { edges, published } = routerOn({});
+  const give = (item: CustomerItem) => edges.parked(userKey, { type: 'customer.item', id: item.msgId, item });
+  const item = itemOf('m1', 1_000);
+  await give(item);
+  await give({ ...item, decidedBy: 'sender' }); // of which ingest has told it
+  expect(published).toEqual([{ exchange: 'sender.mailboxes', type: 'customer.item', body: item }]);
 });

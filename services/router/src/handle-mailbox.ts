@@ -156,8 +156,8 @@ export function conversationEdges(deps: {
         arrivedAnswers.forget(id);
       } else if (effect.kind === 'text') {
         const content = await contentOf(userKey, effect);
-        const { textKind: kind, decidedAt } = effect;
-        const body = { textId: messageId, msgId, kind, decidedAt, content };
+        const { textKind: kind, decidedAt, renewal } = effect;
+        const body = { textId: messageId, msgId, kind, decidedAt, content, renewal };
         await publisher.publish(exchanges.senderMailboxes, userKey, {
           type: text.type,
           messageId,
@@ -205,7 +205,12 @@ export function conversationEdges(deps: {
       await publisher.publish(exchanges.routerMailboxes, userKey, message);
     },
 
-    // A parked event of the router holds nobody else up.
-    parked: async () => {},
+    async parked(userKey, event) {
+      // No text of ours will tell the sender of it.
+      if (event.type !== 'customer.item' || event.item.decidedBy !== null) return;
+      const { item } = event;
+      const message = { type: customerItem.type, messageId: item.msgId, correlationId: item.msgId, body: item };
+      await publisher.publish(exchanges.senderMailboxes, userKey, message);
+    },
   };
 }

@@ -1,5 +1,5 @@
 // The line of a user's messages: who gets in, who waits for a decision made elsewhere, and what is told to the rest.
-import type { CustomerItem } from '@pipeline/contracts';
+import { type CustomerItem, renewalBy } from '@pipeline/contracts';
 import { render } from '@pipeline/texts';
 import { countWaiting, extendWindow, judge } from './admission.ts';
 import type { ConversationDraft } from './conversation-draft.ts';
@@ -18,7 +18,8 @@ export function takeItem(draft: ConversationDraft, item: CustomerItem) {
   if (settled?.consumed) return;
   // One of those not accepted is the hold itself.
   if (entries.filter(({ status }) => status !== 'accepted').length > MAX_BEHIND_HOLD) {
-    draft.say(item.msgId, 'queueFull', 'notice', render('queueFull', { depth: draft.settings.queueMaxDepth }));
+    const content = render('queueFull', { depth: draft.settings.queueMaxDepth });
+    draft.say(item.msgId, 'queueFull', 'notice', content, { renewal: renewalBy(item) });
     return;
   }
   const entry: Entry =
@@ -69,14 +70,17 @@ function judgeEntries(draft: ConversationDraft) {
       continue;
     }
     const { item } = entry;
+    const { msgId } = item;
+    const renewal = renewalBy(item);
     const verdict = judge(item, { turn, accepted, waiting: countWaiting(decided) }, settings);
     if (verdict.kind === 'accepted') {
-      decided.push({ status: 'accepted', msgId: item.msgId, text: verdict.text });
+      decided.push({ status: 'accepted', msgId, text: verdict.text, renewal });
       accepted = extendWindow(accepted, item.sendTime, settings.rateLimitPerMinute);
-      if (verdict.ahead > 0) draft.say(item.msgId, 'queued', 'courtesy', render('queued', { N: verdict.ahead }));
+      if (verdict.ahead > 0)
+        draft.say(msgId, 'queued', 'courtesy', render('queued', { N: verdict.ahead }), { renewal });
     } else if (verdict.kind === 'refused') {
       const params = { limit: settings.rateLimitPerMinute, depth: settings.queueMaxDepth };
-      draft.say(item.msgId, verdict.text, 'notice', render(verdict.text, params));
+      draft.say(msgId, verdict.text, 'notice', render(verdict.text, params), { renewal });
     }
   }
   draft.patch({ entries: [...decided, ...entries], accepted });

@@ -1,5 +1,5 @@
 // The world around one conversation: plays the mailbox, the bridges and whoever settles holds, and checks every step.
-import type { CustomerItem } from '@pipeline/contracts';
+import { type CustomerItem, renewalBy } from '@pipeline/contracts';
 import type { SideWrite } from '@pipeline/store';
 import { callOf, createConversationReducer, dueAt } from '../src/conversation.ts';
 import {
@@ -173,9 +173,12 @@ export function createConversationWorld() {
       if (before && endingsOf(before).length !== 1) throw new Error(`${msgId} was started before ${before} ended`);
       started.push(msgId);
     }
-    const sendTime = items[placeOf(msgId)]?.sendTime;
-    if (sendTime === undefined) throw new Error(`a text about ${msgId}, which nobody sent`);
-    if (isStart || key === 'queued') acceptedAt.set(msgId, sendTime);
+    const item = items[placeOf(msgId)];
+    if (item === undefined) throw new Error(`a text about ${msgId}, which nobody sent`);
+    if (isStart || key === 'queued') acceptedAt.set(msgId, item.sendTime);
+    const isFirst = world.texts(msgId).length === 0;
+    if (isFirst && JSON.stringify(text.renewal) !== JSON.stringify(renewalBy(item)))
+      throw new Error(`${text.id} is the first text about ${msgId} and doesn't tell of it`);
     textsAbout.set(msgId, [...world.texts(msgId), text]);
   };
 

@@ -7,7 +7,11 @@ const sendTime = 1_800_000_000;
 const now = sendTime * 1000;
 const fresh: Allowance = { sendTime: null, receivedAt: 0, remaining: 0, renewals: 0, begun: [] };
 /** A message that WeCom had at `sendTime` and we a while later. */
-const message = (sendTime: number, receivedAt = sendTime * 1000 + 60_000) => ({ sendTime, receivedAt });
+const message = (sendTime: number, receivedAt = sendTime * 1000 + 60_000, msgId = `m${sendTime}`) => ({
+  msgId,
+  sendTime,
+  receivedAt,
+});
 const renewed = renew(fresh, message(sendTime), settings);
 const afterSends = (allowance: Allowance, ...begun: number[]) =>
   begun.reduce((before, at) => spend(before, at, settings), allowance);
@@ -36,10 +40,18 @@ describe('a message of the customer', () => {
   });
 
   test('of the same second counts', () => {
-    expect(renew(spend(renewed, now, settings), message(sendTime), settings)).toMatchObject({
+    const another = message(sendTime, now + 60_000, 'another');
+    expect(renew(spend(renewed, now, settings), another, settings)).toMatchObject({
       remaining: 5,
       renewals: 2,
     });
+  });
+
+  test('counts once, whoever tells of it how often, of a replay too', () => {
+    const another = message(sendTime, now + 60_000, 'another');
+    const sent = spend(renew(renewed, another, settings), now, settings);
+    for (const { msgId } of [message(sendTime), another])
+      for (const id of [msgId, `${msgId}~1`]) expect(renew(sent, { ...another, msgId: id }, settings)).toBe(sent);
   });
 
   test('that comes to us late has paid for what was sent since, the doubtful first three seconds aside', () => {
@@ -58,7 +70,7 @@ describe('a message of the customer', () => {
 
   test('has paid for everything begun after we had got it: of a burst, the last counts what the first has cost', () => {
     const sent = afterSends(renewed, now + 400, now + 500, now + 501, now + 900);
-    expect(renew(sent, message(sendTime, now + 500), settings).remaining).toBe(3);
+    expect(renew(sent, message(sendTime, now + 500, 'last'), settings).remaining).toBe(3);
   });
 });
 

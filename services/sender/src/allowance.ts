@@ -1,4 +1,5 @@
 // WeCom's five sends per customer message, counted without asking WeCom.
+import { originalId } from '@pipeline/store';
 import type { Allowance, LedgerSettings } from './ledger-state.ts';
 
 /** send_time is in whole seconds, and clocks differ: a send that began within this of it is given the benefit of doubt. */
@@ -15,19 +16,22 @@ export function remainingAt(allowance: Allowance, now: number, settings: LedgerS
   return allowance.remaining;
 }
 
-/** A customer message opens a new allowance, less what we know to have begun after it. */
+/** A customer message opens a new allowance, less what we know to have begun after it. A message that is known changes nothing. */
 export function renew(
   allowance: Allowance,
-  message: { sendTime: number; receivedAt: number },
+  message: { msgId: string; sendTime: number; receivedAt: number },
   settings: LedgerSettings,
 ): Allowance {
   const { sendTime, receivedAt } = message;
-  if (allowance.sendTime !== null && sendTime < allowance.sendTime) return allowance;
+  const msgId = originalId(message.msgId);
+  const ofThatSecond = sendTime === allowance.sendTime ? (allowance.renewedBy ?? []) : [];
+  if (ofThatSecond.includes(msgId) || (allowance.sendTime !== null && sendTime < allowance.sendTime)) return allowance;
   const begunAfter = allowance.begun.filter((begunAt) => isAfter(begunAt, message)).length;
   return {
     ...allowance,
     sendTime,
     receivedAt,
+    renewedBy: [...ofThatSecond, msgId],
     remaining: Math.max(0, settings.allowance - begunAfter),
     renewals: allowance.renewals + 1,
   };

@@ -57,6 +57,8 @@ export interface Allowance {
   receivedAt: number;
   /** Sends left of it. */
   remaining: number;
+  /** Messages of that very second which have renewed it: each does so once, whoever tells of it how often. */
+  renewedBy?: string[];
   /** How many customer messages have renewed it. */
   renewals: number;
   /** When the last sends began, epoch ms: what a renewal must not count twice. */

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { TextKind } from '@pipeline/contracts';
+import { renewalBy, type TextKind } from '@pipeline/contracts';
 import fc from 'fast-check';
 import { type Accepted, createLedgerWorld, type World } from '../test/ledger-world.ts';
 import type { Fate, Wecom } from '../test/wecom-model.ts';
@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 type Step =
   | { do: 'write'; isWord: boolean; isDelayed: boolean }
   | { do: 'poll' }
-  | { do: 'text'; kind: TextKind; bytes: number; about: number }
+  | { do: 'text'; kind: TextKind; bytes: number; about: number; tellsOfUnread: boolean }
   | { do: 'call'; fate: Fate }
   | { do: 'report'; which: number; failType: number }
   | { do: 'redeliver'; which: number }
@@ -35,6 +35,7 @@ const text = fc.record({
   kind: fc.constantFrom<TextKind>('answer', 'answer', 'courtesy', 'notice'),
   bytes: fc.constantFrom(20, 20, 2030, 2048, 3000, 4090, 7000, 13_000),
   about: fc.nat(3),
+  tellsOfUnread: fc.boolean(),
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: write },
@@ -86,6 +87,14 @@ const contentOf = (textId: string, bytes: number): string => {
   return content.slice(0, bytes).trim();
 };
 
+/** An ordinary message of which the sender hasn't heard: a text may tell it. */
+function takeUnread(unread: LedgerEvent[]) {
+  const next = unread[0];
+  if (next?.type !== 'customer.item' || next.item.decidedBy !== null) return undefined;
+  unread.shift();
+  return { msgId: next.item.msgId, renewal: renewalBy(next.item) };
+}
+
 function play(steps: readonly Step[], wecom: Wecom): Story {
   const world = createLedgerWorld(wecom);
   const told: Told[] = [];
@@ -111,11 +120,8 @@ function play(steps: readonly Step[], wecom: Wecom): Story {
         const content = contentOf(textId, now.kind === 'answer' ? now.bytes : Math.min(now.bytes, 2048));
         const { kind } = now;
         told.push({ textId, kind, content });
-        deliver({
-          type: 'text',
-          id: textId,
-          text: { textId, msgId: `m${now.about}`, kind, decidedAt: world.now, content },
-        });
+        const about = { msgId: `m${now.about}`, ...(now.tellsOfUnread && takeUnread(unread)) };
+        deliver({ type: 'text', id: textId, text: { textId, kind, decidedAt: world.now, content, ...about } });
         break;
       }
       case 'call':

@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { createLedgerWorld, ledgerAfterMessage, longAnswer, userKey } from '../test/ledger-world.ts';
+import { renewalBy } from '@pipeline/contracts';
+import { createLedgerWorld, ledgerAfterMessage, longAnswer, userKey, type World } from '../test/ledger-world.ts';
+import type { LedgerEvent } from './ledger-state.ts';
 import { msgidOf } from './msgid.ts';
 
 /** Fills a part so that `more` doesn't fit behind it. */
@@ -45,6 +47,43 @@ describe('sending', () => {
     world.sendAll();
     expect(world.text('a')).toBe(false);
     expect(world.got()).toEqual(['a.0']);
+  });
+});
+
+describe('a text that tells of the message it is about', () => {
+  const tellOf = (world: World, textId: string, item: LedgerEvent) => {
+    if (item.type !== 'customer.item') throw new Error('no message');
+    const { msgId } = item.item;
+    return world.tell({ textId, msgId, kind: 'courtesy', content: textId, renewal: renewalBy(item.item) });
+  };
+
+  test('is paid for by it', () => {
+    const world = createLedgerWorld();
+    tellOf(world, 'thinking', world.write());
+    world.sendAll();
+    expect(world.got()).toEqual(['thinking.0']);
+    expect(world.state.allowance).toMatchObject({ remaining: 4, renewals: 1 });
+  });
+
+  test('comes behind what has waited for the user to write', () => {
+    const world = ledgerAfterMessage();
+    world.text('a', 'answer', longAnswer(6));
+    world.sendAll();
+    tellOf(world, 'thinking', world.write());
+    world.sendAll();
+    expect(world.got().slice(-2)).toEqual(['a.5', 'thinking.0']);
+  });
+
+  test('renews nothing if another one told of it before, or ingest', () => {
+    const world = createLedgerWorld();
+    const first = world.write();
+    const second = world.write();
+    tellOf(world, 'thinking 1', first);
+    tellOf(world, 'queued 2', second);
+    world.sendAll();
+    world.deliver(first);
+    tellOf(world, 'thinking 2', second);
+    expect(world.state.allowance).toMatchObject({ renewals: 2 });
   });
 });
 

@@ -1,5 +1,5 @@
 // The sender's every decision about one user, as a pure reducer: what to send next, and what became of it.
-import type { CustomerItem, MsgSendFail, Text } from '@pipeline/contracts';
+import type { CustomerItem, MsgSendFail, Renewal, Text } from '@pipeline/contracts';
 import type { Decision, ReduceContext } from '@pipeline/mailbox';
 import { deliveryWrite, originalId } from '@pipeline/store';
 import { sentContent } from './affordable.ts';
@@ -87,20 +87,28 @@ function applyEvent(draft: LedgerDraft, event: LedgerEvent): FoundDelivery | und
 /** A message of the customer: it renews the allowance; a lone continuation word is settled by what waits for it. */
 function takeItem(draft: LedgerDraft, item: CustomerItem): void {
   const { msgId, decidedBy } = item;
-  const { queue, attempt, allowance, settlements } = draft.state;
+  const { queue, attempt, settlements } = draft.state;
   if (decidedBy === 'sender') {
     // The user may read `more` before we hear that WeCom has accepted it.
     const consumed = attempt?.withMore === true || queue.some(({ waitingSince }) => waitingSince !== null);
     draft.patch({ settlements: [...settlements, { msgId, consumed }].slice(-KEPT_SETTLEMENTS) });
     draft.effects.push({ id: `${msgId}:settled`, kind: 'settled', msgId, consumed });
   }
-  const renewed = renew(allowance, item, draft.settings);
+  renewAllowance(draft, item);
+}
+
+/** What has waited for the user's next message waits no longer. */
+function renewAllowance(draft: LedgerDraft, message: Renewal & { msgId: string }): void {
+  const { allowance, queue } = draft.state;
+  const renewed = renew(allowance, message, draft.settings);
   if (renewed === allowance) return;
   draft.patch({ allowance: renewed, queue: queue.map((text) => ({ ...text, waitingSince: null })) });
 }
 
 /** A text to send. The delivery of one that is stored is returned, as it can't be read before it is saved. */
-function takeText(draft: LedgerDraft, { textId, msgId, kind, decidedAt, content, parts: left }: Text): FoundDelivery {
+function takeText(draft: LedgerDraft, event: Text): FoundDelivery {
+  const { textId, msgId, kind, decidedAt, content, renewal, parts: left } = event;
+  if (renewal) renewAllowance(draft, { msgId, ...renewal });
   const source = left ? content : cleanText(content);
   const parts = left ?? toParts(source, { text: source, fence: null });
   const isStored = left !== undefined || parts.length > 1;

@@ -1,5 +1,5 @@
 // The world around one ledger: plays the mailbox, the database and WeCom with its five sends per message, and checks every step.
-import type { CustomerItem, TextKind } from '@pipeline/contracts';
+import type { CustomerItem, Text, TextKind } from '@pipeline/contracts';
 import type { Delivery } from '@pipeline/store';
 import { sentContent } from '../src/affordable.ts';
 import { callOf, createDueAt, createLedgerReducer } from '../src/ledger.ts';
@@ -122,7 +122,11 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
       return settled?.kind === 'settled' ? settled.consumed : undefined;
     },
     text(textId: string, kind: TextKind = 'answer', content = textId, msgId = `about-${textId}`): boolean {
-      const text = { textId, msgId, kind, decidedAt: world.now, content };
+      return world.tell({ textId, msgId, kind, content });
+    },
+    tell(fields: Omit<Text, 'decidedAt'>): boolean {
+      const { textId } = fields;
+      const text = { ...fields, decidedAt: world.now };
       return world.deliver({ type: 'text', id: textId, text });
     },
 

@@ -1,4 +1,5 @@
-// One message of a customer, as sync_msg returned it. From ingest to the sender's, then the router's mailbox.
+// One message of a customer, as sync_msg returned it. From ingest to the router's mailbox; if nobody else would tell the
+// sender of it, to the sender's before.
 import { z } from 'zod';
 import { messageKind } from '../envelope.ts';
 

@@ -1,6 +1,7 @@
 // A text for the user. From router or binder to the sender's mailbox.
 import { z } from 'zod';
 import { messageKind } from '../envelope.ts';
+import type { CustomerItem } from './customer-item.ts';
 
 export const textKinds = ['answer', 'notice', 'courtesy'] as const;
 
@@ -16,6 +17,14 @@ export const text = messageKind(
     /** When it was decided, epoch ms (database clock), the same in each repeat: courtesy grows stale. */
     decidedAt: z.number(),
     content: z.string(),
+    /** Of the first texts about a message: by what that message renews the allowance. Nobody else tells the sender of it. */
+    renewal: z
+      .object({
+        /** As in `customer.item`. */
+        sendTime: z.number().int(),
+        receivedAt: z.number(),
+      })
+      .optional(),
     /** Of a replay: what is left of an earlier text, to be sent as it is; `content` is then that whole text. */
     parts: z
       .array(z.object({ content: z.string(), at: z.number().int(), fence: z.string().nullable() }))
@@ -25,3 +34,6 @@ export const text = messageKind(
 );
 export type Text = z.infer<typeof text.schema>;
 export type TextKind = Text['kind'];
+export type Renewal = NonNullable<Text['renewal']>;
+
+export const renewalBy = ({ sendTime, receivedAt }: CustomerItem): Renewal => ({ sendTime, receivedAt });
