@@ -27,6 +27,7 @@ function start(parts: Parts = {}) {
   const suspects: boolean[] = [];
   const account = { cursor: parts.cursor, firstStartedAt: 1_000_000 };
   let starts = parts.starts ?? 0;
+  let opened = 0;
   const script = [...(parts.pages ?? [])];
   poller = createPoller({
     openKfId: 'wk1',
@@ -44,11 +45,14 @@ function start(parts: Parts = {}) {
       return {};
     },
     cursors: {
-      open: async (_id) => ({
-        _id: 'wk1',
-        firstStartedAt: account.firstStartedAt,
-        ...(account.cursor && { cursor: account.cursor }),
-      }),
+      async open(_id) {
+        opened++;
+        return {
+          _id: 'wk1',
+          firstStartedAt: account.firstStartedAt,
+          ...(account.cursor && { cursor: account.cursor }),
+        };
+      },
       async advance(_id, from, to) {
         if ((account.cursor ?? null) !== from) return false;
         account.cursor = to;
@@ -80,7 +84,7 @@ function start(parts: Parts = {}) {
     metrics: createPollMetrics(createMetrics('ingest')),
   });
   poller.start();
-  return { asked, published, suspects, account, starts: () => starts, poller };
+  return { asked, published, suspects, account, starts: () => starts, opened: () => opened, poller };
 }
 
 const until = (condition: () => boolean) => eventually(String(condition), condition, { everyMs: 2 });
@@ -134,6 +138,28 @@ describe('the cursor', () => {
     });
     await until(() => asked.length >= 2);
     expect(asked.slice(0, 2)).toEqual([{ cursor: 'c1' }, { cursor: 'c9' }]);
+  });
+});
+
+describe('where the last page ended', () => {
+  test('is known without a look', async () => {
+    const { asked, opened } = start({ pages: [{ items: [1], nextCursor: 'c1' }] });
+    await until(() => asked.length >= 3);
+    expect(asked.slice(0, 3)).toEqual([{}, { cursor: 'c1' }, { cursor: 'c1' }]);
+    expect(opened()).toBe(1);
+  });
+
+  test('is looked up again after the lease was away', async () => {
+    let isHeld = true;
+    const { asked, account, poller: mine } = start({ cursor: 'c1', isHeld: () => isHeld });
+    await until(() => asked.length > 0);
+    isHeld = false;
+    await until(() => mine.state() === 'stand-by');
+    const before = asked.length;
+    account.cursor = 'c9';
+    isHeld = true;
+    await until(() => asked.length > before);
+    expect(asked[before]).toEqual({ cursor: 'c9' });
   });
 });
 

@@ -9,7 +9,7 @@ import {
   sleep,
   waitAtMost,
 } from '@pipeline/runtime';
-import type { Store } from '@pipeline/store';
+import type { Store, SyncCursor } from '@pipeline/store';
 import type { WecomClient } from '@pipeline/wecom';
 import type { LeaseHolder } from './hold-lease.ts';
 import { afterPoll, noHistory, type PollIntervals, type PollOutcome } from './poll-interval.ts';
@@ -78,6 +78,9 @@ export function createPoller(deps: {
   /** The cursor that this process found at its start, until its page is published. */
   let firstCursor: { key: string; starts: number } | null | undefined;
 
+  /** As we left it after the last page: saves reading it while the lease is ours. A stale one only reads a page again. */
+  let leftAt: SyncCursor | null = null;
+
   // A process that dies over a page comes back to it: that shows in how often a start has found the same cursor.
   const countStart = async (cursor: string | undefined): Promise<number> => {
     const key = `page:${openKfId}:${cursor ?? ''}`;
@@ -87,7 +90,8 @@ export function createPoller(deps: {
 
   const readPage = async (): Promise<PollOutcome> => {
     const startedAt = performance.now();
-    const { cursor, firstStartedAt } = await cursors.open(openKfId, Math.round(now()));
+    const { cursor, firstStartedAt } = leftAt ?? (await cursors.open(openKfId, Math.round(now())));
+    leftAt = null;
     const starts = firstCursor === null ? 0 : await countStart(cursor);
     const token = ringToken && performance.now() < ringToken.until ? ringToken : undefined;
     const { items, nextCursor, hasMore, isTokenRefused } = await deps.syncMsg({
@@ -111,6 +115,8 @@ export function createPoller(deps: {
     const isMoved = nextCursor !== '' && nextCursor !== cursor;
     const isOvertaken = isMoved && !(await cursors.advance(openKfId, cursor ?? null, nextCursor));
     if (isOvertaken) logger.info({ openKfId }, 'cursor.overtaken'); // by another puller, with the same page
+    const reached = isMoved ? nextCursor : cursor;
+    leftAt = isOvertaken ? null : { _id: openKfId, firstStartedAt, ...(reached !== undefined && { cursor: reached }) };
     if (firstCursor) await poisonCounts.clear('ingest', firstCursor.key);
     firstCursor = null;
     if (items.length > 0) {
@@ -159,6 +165,7 @@ export function createPoller(deps: {
       if (!lease.isHeld() || away !== null) {
         state = away ?? (lease.isElsewhere() ? 'stand-by' : 'asking for the lease');
         problem = null;
+        leftAt = null;
         await sleep(away === null ? STAND_BY_MS : AWAIT_SERVERS_MS, signal);
         continue;
       }
