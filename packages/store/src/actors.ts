@@ -57,7 +57,7 @@ const schema = new Schema(
     version: Number,
     state: Schema.Types.Mixed,
     effects: [Schema.Types.Mixed],
-    recentIds: [String],
+    recentIds: String,
     newest: Schema.Types.Mixed,
     newestMoved: Schema.Types.Mixed,
     wakeAt: Number,
@@ -71,9 +71,16 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
   const model = connection.model(name, schema, name);
   // The driver's collection: mongoose would cast every document of every batch, which costs more than the write.
   const collection = model.collection as unknown as mongo.Collection<ActorDocument<S>>;
+  const find = groupedFind<Omit<ActorDocument<S>, 'recentIds'> & { recentIds: string | string[] }>(collection);
 
   return {
-    load: groupedFind<ActorDocument<S>>(collection),
+    async load(userKey) {
+      const found = await find(userKey);
+      if (found === null) return null;
+      // Earlier they stood as an array.
+      const { recentIds: ids } = found;
+      return { ...found, recentIds: typeof ids === 'string' ? JSON.parse(ids) : ids };
+    },
 
     async saveAll(documents) {
       // The command itself: the driver's bulk API would serialize each document twice, once to know its size. A command
@@ -84,7 +91,8 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
         updates: documents.map((document) => ({
           // A miss becomes an insert that collides with the newer document (E11000): that is how staleness shows.
           q: { _id: document._id, version: document.version - 1 },
-          u: document,
+          // In BSON one string costs half of what an array of so many does.
+          u: { ...document, recentIds: JSON.stringify(document.recentIds) },
           upsert: true,
         })),
         ordered: false,

@@ -78,6 +78,16 @@ test('saves that not enough members have acknowledged have unknown outcomes', as
   await connection.close();
 });
 
+test('recent ids come back as they were, however odd, and also from where they stood as an array', async () => {
+  const recentIds = ['plain', 'two\nlines', 'quoted","', ''];
+  await actors.saveAll([document('ids', 1, { recentIds }), document('no-ids', 1)]);
+  const connection = await mongoose.createConnection(opened.mongoUri).asPromise();
+  await connection.collection('conversations').insertOne(document('array', 1, { recentIds }) as never);
+  await connection.close();
+  const loaded = await Promise.all(['ids', 'no-ids', 'array'].map((id) => actors.load(id)));
+  expect(loaded.map((found) => found?.recentIds)).toEqual([recentIds, [], recentIds]);
+});
+
 test('what is undefined is not saved', async () => {
   await actors.saveAll([document('undefined', 1, { state: { n: 1, note: undefined } as never })]);
   expect(Object.keys((await actors.load('undefined'))?.state ?? {})).toEqual(['n']);

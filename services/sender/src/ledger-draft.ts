@@ -12,8 +12,8 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     now,
     userKey,
     settings,
-    // Ledgers stored before it existed have none.
-    state: before.passed ? before : { ...before, passed: [] },
+    // Ledgers stored earlier have none, or of another form.
+    state: before.passed?.every((one) => typeof one === 'string') ? before : { ...before, passed: [] },
     effects: [] as LedgerEffect[],
     sides: [] as SideWrite[],
     counts: [] as string[],

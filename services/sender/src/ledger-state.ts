@@ -70,8 +70,8 @@ export interface LedgerState {
   queue: QueuedText[];
   attempt: Attempt | null;
   allowance: Allowance;
-  /** The notices and courtesy last accepted: nothing else is kept of them. */
-  passed: { msgid: string; kind: TextKind }[];
+  /** `<kind>:<msgid>` of the notices and courtesy last accepted: nothing else is kept of them. */
+  passed: string[];
   /** Parts that WeCom reported as failed after accepting them. */
   failures: { textId: string; part: number; generation: number; count: number }[];
   /** What became of items that we decide. */

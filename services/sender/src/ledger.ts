@@ -142,10 +142,10 @@ function takeFailure(draft: LedgerDraft, failure: MsgSendFail): void {
   // No answer had told us so, but what fails afterwards was accepted.
   if (queued && queued.kind !== 'answer') acceptPart(draft, queued);
   const { passed } = draft.state;
-  const gone = passed.find(({ msgid }) => msgid === failMsgid);
+  const gone = passed.find((one) => one.endsWith(`:${failMsgid}`));
   if (gone) {
     draft.patch({ passed: passed.filter((one) => one !== gone) });
-    draft.counts.push(`${gone.kind}-failed`);
+    draft.counts.push(`${gone.split(':')[0]}-failed`);
     return;
   }
   const delivery = queued && unstored(queued);

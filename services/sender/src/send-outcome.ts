@@ -60,7 +60,7 @@ export function acceptPart(draft: LedgerDraft, text: QueuedText) {
     if (kind === 'answer') draft.store(text);
     else {
       const msgid = msgidOf(draft.userKey, textId, next, generation);
-      draft.patch({ passed: [...passed, { msgid, kind }].slice(-KEPT_PASSED) });
+      draft.patch({ passed: [...passed, `${kind}:${msgid}`].slice(-KEPT_PASSED) });
     }
     draft.remove(text);
   } else draft.patchText(text, { next: text.next + 1, generation: 0, triesBefore: 0, burned: 0 });
