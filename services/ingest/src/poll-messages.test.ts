@@ -13,6 +13,7 @@ interface Parts {
   /** Answers of sync_msg, one after another; then empty pages at the last cursor. */
   pages?: (Partial<SyncPage> | Error)[];
   publish?: (page: Page) => Promise<void>;
+  save?: () => Promise<void>;
   answered?: Promise<void>;
   isHeld?: () => boolean;
   serversProblem?: () => string | null;
@@ -54,6 +55,7 @@ function start(parts: Parts = {}) {
         };
       },
       async advance(_id, from, to) {
+        await parts.save?.();
         if ((account.cursor ?? null) !== from) return false;
         account.cursor = to;
         return true;
@@ -128,16 +130,60 @@ describe('the cursor', () => {
     expect(asked.slice(0, 2)).toEqual([{ cursor: 'c1' }, { cursor: 'c1' }]);
   });
 
-  test('that another puller has moved is read anew', async () => {
-    const { asked, account } = start({
+  test('that another puller has moved is read anew, and nothing published that was read from elsewhere', async () => {
+    const { asked, account, published } = start({
       cursor: 'c1',
-      pages: [{ items: [1], nextCursor: 'c2' }],
+      pages: [
+        { items: [1], nextCursor: 'c2' },
+        { items: [2], nextCursor: 'c3' },
+      ],
       publish: async ({ items }) => {
         if (items.length > 0) account.cursor = 'c9';
       },
     });
-    await until(() => asked.length >= 2);
-    expect(asked.slice(0, 2)).toEqual([{ cursor: 'c1' }, { cursor: 'c9' }]);
+    await until(() => asked.length >= 3 && published.length >= 2);
+    expect(asked.slice(0, 3)).toEqual([{ cursor: 'c1' }, { cursor: 'c2' }, { cursor: 'c9' }]);
+    expect(published.slice(0, 2)).toEqual([[1], []]);
+  });
+
+  test('that can’t be saved is read anew', async () => {
+    let failures = 1;
+    const { asked, account, published } = start({
+      pages: [
+        { items: [1], nextCursor: 'c1' },
+        { items: [2], nextCursor: 'c2' },
+        { items: [1, 2], nextCursor: 'c2' },
+      ],
+      save: async () => {
+        if (failures-- > 0) throw new RetryableError('store-away', 'MongoDB is unreachable');
+      },
+    });
+    await until(() => account.cursor === 'c2');
+    expect(asked.slice(0, 3)).toEqual([{}, { cursor: 'c1' }, {}]);
+    expect(published.slice(0, 2)).toEqual([[1], [1, 2]]);
+  });
+
+  test('is saved before a stop ends', async () => {
+    const saved = Promise.withResolvers<void>();
+    const {
+      account,
+      asked,
+      poller: mine,
+    } = start({
+      idleMs: HOUR_MS,
+      pages: [{ items: [1], nextCursor: 'c1' }],
+      save: () => saved.promise,
+    });
+    await until(() => asked.length === 1);
+    let isStopped = false;
+    const stopping = mine.stop().then(() => {
+      isStopped = true;
+    });
+    await new Promise(setImmediate);
+    expect(isStopped).toBe(false);
+    saved.resolve();
+    await stopping;
+    expect(account.cursor).toBe('c1');
   });
 });
 

@@ -80,6 +80,8 @@ export function createPoller(deps: {
 
   /** As we left it after the last page: saves reading it while the lease is ours. A stale one only reads a page again. */
   let leftAt: SyncCursor | null = null;
+  /** Saves where the last page ended, while the next is asked for. False: another puller had moved the cursor. */
+  let saving: Promise<boolean> = Promise.resolve(true);
 
   // A process that dies over a page comes back to it: that shows in how often a start has found the same cursor.
   const countStart = async (cursor: string | undefined): Promise<number> => {
@@ -88,10 +90,23 @@ export function createPoller(deps: {
     return firstCursor.starts;
   };
 
+  const whereToRead = async (): Promise<SyncCursor> => {
+    const known = leftAt;
+    leftAt = null;
+    if (known) return known;
+    await saving.catch(() => {}); // whatever became of it: it is read now
+    saving = Promise.resolve(true);
+    return cursors.open(openKfId, Math.round(now()));
+  };
+
+  const savePlace = (from: string | undefined, to: string) => {
+    saving = cursors.advance(openKfId, from ?? null, to);
+    saving.catch(() => {}); // told to whoever awaits it
+  };
+
   const readPage = async (): Promise<PollOutcome> => {
     const startedAt = performance.now();
-    const { cursor, firstStartedAt } = leftAt ?? (await cursors.open(openKfId, Math.round(now())));
-    leftAt = null;
+    const { cursor, firstStartedAt } = await whereToRead();
     const starts = firstCursor === null ? 0 : await countStart(cursor);
     const token = ringToken && performance.now() < ringToken.until ? ringToken : undefined;
     const { items, nextCursor, hasMore, isTokenRefused } = await deps.syncMsg({
@@ -103,6 +118,10 @@ export function createPoller(deps: {
     // Good for all pages up to the last one. Another ring may have brought a newer one meanwhile.
     if ((isTokenRefused || !hasMore) && ringToken === token) ringToken = undefined;
     unanswered = null;
+    if (!(await saving)) {
+      logger.info({ openKfId }, 'cursor.overtaken'); // by another puller, with the same page
+      return { kind: 'page', itemCount: 0, hasMore: true, isMoved: true };
+    }
     if (stopping.signal.aborted) throw new RetryableError('page-abandoned', 'stopped before publishing a page');
     const kinds = await deps.publishPage({
       openKfId,
@@ -113,11 +132,13 @@ export function createPoller(deps: {
       signal: abandoning.signal,
     });
     const isMoved = nextCursor !== '' && nextCursor !== cursor;
-    const isOvertaken = isMoved && !(await cursors.advance(openKfId, cursor ?? null, nextCursor));
-    if (isOvertaken) logger.info({ openKfId }, 'cursor.overtaken'); // by another puller, with the same page
+    if (isMoved) savePlace(cursor, nextCursor);
     const reached = isMoved ? nextCursor : cursor;
-    leftAt = isOvertaken ? null : { _id: openKfId, firstStartedAt, ...(reached !== undefined && { cursor: reached }) };
-    if (firstCursor) await poisonCounts.clear('ingest', firstCursor.key);
+    leftAt = { _id: openKfId, firstStartedAt, ...(reached !== undefined && { cursor: reached }) };
+    if (firstCursor) {
+      await saving;
+      await poisonCounts.clear('ingest', firstCursor.key);
+    }
     firstCursor = null;
     if (items.length > 0) {
       pageItems.set(items.length);
@@ -196,7 +217,8 @@ export function createPoller(deps: {
       stopping.abort();
       await waitAtMost(FINISH_PAGE_MS, polling);
       abandoning.abort();
-      await waitAtMost(ABANDON_PAGE_MS, polling);
+      const saved = polling.then(() => saving.catch(() => {}));
+      await waitAtMost(ABANDON_PAGE_MS, saved);
     },
     ring(token) {
       isRung = true;
