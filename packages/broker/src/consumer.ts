@@ -1,6 +1,7 @@
 // A subscription to one queue that outlives its channels. Its stop is pause, drain, channel.close(), in that order.
 import { backoffMs, type Logger, waitAtMost } from '@pipeline/runtime';
 import type { Channel, ConsumeMessage } from 'amqplib';
+import { createAcks } from './acks.ts';
 import type { RecoveringConnection } from './connection.ts';
 import type { Consumer, ConsumerOptions, Delivery } from './types.ts';
 
@@ -12,6 +13,8 @@ const CLOSE_MS = 1_000;
 export function createConsumer(connection: RecoveringConnection, logger: Logger, options: ConsumerOptions): Consumer {
   const queue = typeof options.queue === 'string' ? options.queue : options.queue.everythingOf;
   let channel: Channel | null = null;
+  /** On `channel`. */
+  let flushAcks = () => {};
   let isWanted = true;
   let isPaused = false;
   let isOpening = false;
@@ -48,17 +51,26 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
       opened.on('close', () => lost(opened));
       await opened.prefetch(options.prefetch);
       if (!isWanted) return void (await closed(opened));
+      // The channel has this one consumer: what is acked up to a tag is its own.
+      const acks = createAcks<ConsumeMessage>(opened, options.prefetch);
+      opened.on('close', acks.end);
       channel = opened;
+      flushAcks = acks.flush;
       options.onOpen?.();
       await opened.consume(
         await queueToConsume(opened, options.queue),
         (message) => {
           // null: the broker has cancelled us (queue deleted, consumer time-out). Never carry on: begin anew.
           if (message === null) {
+            acks.flush();
             lost(opened);
             void closed(opened);
-          } else if (channel === opened && !isPaused)
-            options.onDelivery(toDelivery(message, opened, () => channel === opened));
+            return;
+          }
+          acks.delivered(message);
+          if (channel !== opened || isPaused) return;
+          const ack = (isUrgent: boolean) => channel === opened && acks.settle(message, isUrgent);
+          options.onDelivery(toDelivery(message, ack));
         },
         { consumerTag: options.consumerTag, priority: options.priority?.() ?? 0 },
       );
@@ -82,6 +94,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
     channel = null;
     isSubscribed = false;
     if (!closing) return;
+    flushAcks();
     options.onClose?.();
     await closed(closing);
   };
@@ -125,10 +138,11 @@ async function closed(channel: Channel): Promise<void> {
   await waitAtMost(CLOSE_MS, Promise.race([isClosed, isRefused]));
 }
 
-function toDelivery(message: ConsumeMessage, channel: Channel, isCurrent: () => boolean): Delivery {
+function toDelivery(message: ConsumeMessage, ack: (isUrgent: boolean) => void): Delivery {
   const { properties, fields } = message;
   const headers: Record<string, unknown> = properties.headers ?? {};
   const count = headers['x-delivery-count'];
+  const deliveryCount = typeof count === 'number' ? count : 0;
   return {
     type: String(properties.type ?? ''),
     messageId: String(properties.messageId ?? ''),
@@ -137,9 +151,8 @@ function toDelivery(message: ConsumeMessage, channel: Channel, isCurrent: () => 
     routingKey: fields.routingKey,
     content: message.content,
     headers,
-    deliveryCount: typeof count === 'number' ? count : 0,
-    ack() {
-      if (isCurrent()) channel.ack(message);
-    },
+    deliveryCount,
+    // Of one that came before a process may die again: without a rest, its count comes to a stand.
+    ack: () => ack(deliveryCount > 0),
   };
 }

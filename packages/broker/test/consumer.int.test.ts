@@ -1,7 +1,7 @@
 // Subscriptions that outlive channels, connections and queues, and hand over in order.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { eventually } from '../../../test/support/eventually.ts';
-import type { Broker } from '../src/index.ts';
+import type { Broker, Delivery } from '../src/index.ts';
 import { collect, message, openVhost, type TestVhost } from './vhost.ts';
 
 const SINGLE = { 'x-single-active-consumer': true };
@@ -22,7 +22,9 @@ const publish = async (queue: string, from: number, to: number) => {
 test('after the server has closed the connection, consumers are there again and get the unacked again, in order', async () => {
   await vhost.queue('forced', SINGLE);
   const forced = await vhost.open('forced');
-  const { consumer, got, deliveries, opened, closed } = collect(forced, 'forced', { isAcking: false });
+  // Three are a quarter of it: their acks don't rest.
+  const options = { isAcking: false, prefetch: 12 };
+  const { consumer, got, deliveries, opened, closed } = collect(forced, 'forced', options);
   await publish('forced', 1, 10);
   await eventually('all are delivered', () => got.length === 10);
   for (const delivery of deliveries.slice(0, 3)) delivery.ack();
@@ -38,6 +40,28 @@ test('after the server has closed the connection, consumers are there again and 
     await consumer.close();
     return (await vhost.channel.checkQueue('forced')).messageCount === 0;
   });
+}, 120_000);
+
+test('acks in any order reach the broker on one channel, and one delivery that is held for long holds up no other', async () => {
+  await vhost.queue('gathered', SINGLE);
+  const { consumer, got, deliveries, opened } = collect(broker, 'gathered', { isAcking: false, prefetch: 16 });
+  const publishing = publish('gathered', 1, 100);
+  const acked = new Set<Delivery>();
+  await eventually('all but one are acked', () => {
+    const waiting = deliveries.filter((delivery) => delivery.messageId !== '6' && !acked.has(delivery)).reverse();
+    for (const delivery of waiting.filter((_, index) => index % 2 === 0)) {
+      acked.add(delivery);
+      delivery.ack();
+    }
+    return acked.size === 99;
+  });
+  await publishing;
+  expect([got, opened()]).toEqual([ids(1, 100), 1]);
+  await consumer.close();
+  const next = collect(broker, 'gathered');
+  await publish('gathered', 101, 101);
+  await eventually('what came later is there', () => next.got.includes('101'));
+  expect(next.got).toEqual(['6', '101']);
 }, 120_000);
 
 test('closing a consumer hands what it has not acked to the next one, in order and before anything newer', async () => {

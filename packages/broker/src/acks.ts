@@ -1,0 +1,74 @@
+// The acks of one channel, sent together: in a quorum queue each is a Raft command, for however many deliveries.
+
+/** Nobody waits for an ack. Enough for what one rest of the actors settles (mailbox/rest.ts) to go together. */
+const REST_MS = 100;
+/** Of the prefetch, so much may be settled and not acked yet: the broker has to have room to deliver more. */
+const SHARE_OF_PREFETCH = 1 / 4;
+
+export interface Acks<Message> {
+  /** To be told of every message of the channel as it comes, also of those that nobody will settle. */
+  delivered(message: Message): void;
+  /** @param isUrgent ack at once, with all that is settled */
+  settle(message: Message, isUrgent: boolean): void;
+  /** Acks all that is settled; to be called before the channel is closed. */
+  flush(): void;
+  /** The channel is gone, and its delivery tags with it. */
+  end(): void;
+}
+
+export function createAcks<Message extends { fields: { deliveryTag: number } }>(
+  channel: { ack(message: Message, allUpTo: boolean): void },
+  prefetch: number,
+): Acks<Message> {
+  const most = Math.max(1, Math.floor(prefetch * SHARE_OF_PREFETCH));
+  /** By delivery tag, oldest first; null until it is settled. */
+  const unacked = new Map<number, Message | null>();
+  let settled = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  /** The oldest ones by a single ack; each one behind a gap by its own, so that it doesn't count as long as the gap lasts. */
+  const send = () => {
+    let lastOfRun: Message | null = null;
+    for (const [tag, message] of unacked) {
+      if (!message) break;
+      lastOfRun = message;
+      unacked.delete(tag);
+    }
+    if (lastOfRun) channel.ack(lastOfRun, true);
+    for (const [tag, message] of unacked) {
+      if (!message) continue;
+      channel.ack(message, false);
+      unacked.delete(tag);
+    }
+  };
+
+  const stopResting = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    settled = 0;
+  };
+
+  const flush = () => {
+    stopResting();
+    try {
+      send();
+    } catch {
+      // amqplib is closing the channel after an error: what isn't acked will come again.
+    }
+  };
+
+  return {
+    delivered: ({ fields }) => void unacked.set(fields.deliveryTag, null),
+    settle(message, isUrgent) {
+      unacked.set(message.fields.deliveryTag, message);
+      settled++;
+      if (isUrgent || settled >= most) flush();
+      else timer ??= setTimeout(flush, REST_MS);
+    },
+    flush,
+    end() {
+      stopResting();
+      unacked.clear();
+    },
+  };
+}
