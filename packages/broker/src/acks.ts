@@ -1,7 +1,9 @@
 // The acks of one channel, sent together: in a quorum queue each is a Raft command, for however many deliveries.
 
-/** Nobody waits for an ack. Enough for what one rest of the actors settles (mailbox/rest.ts) to go together. */
-const REST_MS = 100;
+/** Nobody waits for an ack. The rests of all channels end together, so that their acks share the way to the broker. */
+const REST_MS = 250;
+/** After the actors' own rests (mailbox/rest.ts), which end at the multiples of as much, and the saves that follow. */
+const BEHIND_ACTORS_MS = 100;
 /** Of the prefetch, so much may be settled and not acked yet: the broker has to have room to deliver more. */
 const SHARE_OF_PREFETCH = 1 / 4;
 
@@ -63,7 +65,7 @@ export function createAcks<Message extends { fields: { deliveryTag: number } }>(
       unacked.set(message.fields.deliveryTag, message);
       settled++;
       if (isUrgent || settled >= most) flush();
-      else timer ??= setTimeout(flush, REST_MS);
+      else timer ??= setTimeout(flush, REST_MS - ((performance.now() - BEHIND_ACTORS_MS) % REST_MS));
     },
     flush,
     end() {

@@ -58,6 +58,8 @@ export interface Actor<Ev> {
   /** The next own due time, epoch ms. */
   dueAt(): number | null;
   hasOpenCall(): boolean;
+  /** Its partition is about to go: nothing rests any longer. */
+  hurry(): void;
   /** Forgets everything; what was not settled will be delivered again. */
   drop(): void;
   stopTimer(): void;

@@ -37,6 +37,8 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   let resting = 0;
   let isRunning = false;
   let isDropped = false;
+  /** Its partition is about to go. */
+  let isLeaving = false;
   const wakes = createWakePauses<S>(deps.now, behaviour.dueAt);
   /** The stored `wakeAt` is to be put off, although nothing else has changed. */
   let mustSaveWakeAt = false;
@@ -79,7 +81,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       isRunning = false;
       if (!isDropped) {
         armTimer();
-        rest.begin(unacked.some(({ input }) => input.isAlone));
+        rest.begin(isLeaving || unacked.some(({ input }) => input.isAlone));
       }
     }
   };
@@ -286,6 +288,10 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       effects.done() === 0,
     dueAt: () => earliest(dueAt(wakes.dueAt), effects.retryAt()),
     hasOpenCall,
+    hurry() {
+      isLeaving = true;
+      rest.begin(true);
+    },
     drop() {
       isDropped = true;
       alarm.stop();

@@ -63,6 +63,7 @@ export function createActorsInMemory<Ev>(options: {
     },
     async drainPartition(partition) {
       const draining = [...actors].filter(([, entry]) => entry.partition === partition);
+      for (const [, { actor }] of draining) actor.hurry();
       const areAll = (isDone: (actor: Actor<Ev>) => boolean) => () =>
         draining.every(([userKey, entry]) => actors.get(userKey) !== entry || isDone(entry.actor));
       await waitUntil(

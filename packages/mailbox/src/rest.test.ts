@@ -8,7 +8,7 @@ type Deps = ActorDeps<ToyState, ToyEvent, ToyEffect, ToyCall, never>;
 type Saved = Parameters<Deps['groupCommit']['save']>[0];
 
 /** Longer than any rest. */
-const LONG_MS = 1_000;
+const LONG_MS = 1_500;
 
 // Time stands still until a test has it pass: no rest ends between two lines because the machine is busy.
 beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
@@ -117,6 +117,19 @@ test('the outcome of a call rests unless another call follows from it', async ()
     [1, 2],
     [2, null],
   ]);
+});
+
+test('before the partition goes, what rests is saved, and so is what comes then', async () => {
+  const { actor, saves, log, number } = setUp();
+  number(1, { isQuiet: true });
+  await pass();
+  actor.hurry();
+  await passTime(20);
+  expect(log).toEqual(['settled m1']);
+  number(2, { isQuiet: true });
+  await passTime(20);
+  expect(log).toEqual(['settled m1', 'settled m2']);
+  expect(saves).toHaveLength(2);
 });
 
 test('what rests in an actor that is dropped is not settled, and never saved', async () => {

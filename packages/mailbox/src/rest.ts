@@ -1,11 +1,13 @@
 // What an actor needn't save at once rests for a moment: mostly the user's next event saves it along with itself.
 
 /**
- * Rests of all actors end together, at every multiple of this, so that their saves share a round trip. Adds as much (at
- * most one and a half times) to the time in which a crash makes a call or a publish be repeated under its old id.
+ * No rest is shorter. Adds as much (at most a third more) to the time in which a crash makes a call or a publish be
+ * repeated under its old id; less than the guard of a call (GUARD_MS), which such an actor still shows to the sweep.
  */
-const REST_MS = 250;
-/** With a delivery that all others wait for. */
+const REST_MS = 750;
+/** Rests of all actors end together, at every multiple of this, so that their saves share a round trip. */
+const TICK_MS = 250;
+/** With a delivery that all others wait for, or before the partition goes. */
 const SHORT_REST_MS = 10;
 
 export interface Rest {
@@ -45,8 +47,6 @@ export function createRest(isNeeded: () => boolean, wake: () => void): Rest {
   };
 }
 
-/** At least half a rest away: what has just begun would have nothing to ride in. */
 function untilNextEnd(): number {
-  const left = REST_MS - (performance.now() % REST_MS);
-  return left < REST_MS / 2 ? left + REST_MS : left;
+  return REST_MS + TICK_MS - (performance.now() % TICK_MS);
 }
