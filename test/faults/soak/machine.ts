@@ -13,6 +13,8 @@ import { answerFor } from './words.ts';
 
 /** How long a bridge has for its answer: short, so that the tests needn't wait long for those that never come. */
 export const CALLBACK_TIMEOUT_MS = 30_000;
+/** … and for its ack. */
+export const BRIDGE_ACK_TIMEOUT_MS = 5_000;
 const BRIDGE_RETRY_MS = 60_000;
 /** … and how long it waits for a router that is frozen before it asks another one. */
 const BRIDGE_TRY_MS = 5_000;
@@ -106,7 +108,7 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
         POLL_INTERVAL_ERROR_MS: '300',
         POLL_INTERVAL_ERROR_MAX_MS: '1000',
         WECOM_TIMEOUT_MS: '3000',
-        BRIDGE_ACK_TIMEOUT_MS: '5000',
+        BRIDGE_ACK_TIMEOUT_MS: String(BRIDGE_ACK_TIMEOUT_MS),
         CALLBACK_TIMEOUT_MS: String(CALLBACK_TIMEOUT_MS),
       },
     });

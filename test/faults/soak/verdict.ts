@@ -2,7 +2,7 @@
 import type { TaskRecord } from '../../simulators/bridge/task-book.ts';
 import type { SentRecord } from '../../simulators/wecom/platform/journal.ts';
 import type { Happened } from './inject.ts';
-import { CALLBACK_TIMEOUT_MS, type Machine } from './machine.ts';
+import { BRIDGE_ACK_TIMEOUT_MS, CALLBACK_TIMEOUT_MS, type Machine } from './machine.ts';
 import type { Said } from './users.ts';
 import { type Failure, readText } from './words.ts';
 
@@ -209,5 +209,8 @@ function isExplained(
     const taken = task.callbacks.find(({ status }) => status === 200)?.answeredAt ?? Number.POSITIVE_INFINITY;
     return taken - task.startedAt > CALLBACK_TIMEOUT_MS - 2_000;
   }
+  // A bridge that calls back before it acks couldn't call back in time.
+  const isAckLate = task?.ackedAt != null && task.ackedAt - task.startedAt > BRIDGE_ACK_TIMEOUT_MS;
+  if (isAckLate && isDuring((name) => name === 'bridge → router')) return true;
   return isWayBroken || task?.result === 'error' || !['accept', ''].includes(task?.ack ?? '');
 }
