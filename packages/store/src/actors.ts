@@ -86,7 +86,7 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
       // The command itself: the driver's bulk API would serialize each document twice, once to know its size. A command
       // has none of the connection's options.
       const db = connection.db as mongo.Db;
-      const command = {
+      const command: mongo.Document = {
         update: name,
         updates: documents.map((document) => ({
           // A miss becomes an insert that collides with the newer document (E11000): that is how staleness shows.
@@ -96,8 +96,9 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
           upsert: true,
         })),
         ordered: false,
-        writeConcern: db.writeConcern,
       };
+      // Its own spelling: the server refuses the driver's object if the URI named `journal` or `wtimeoutMS`.
+      if (db.writeConcern) mongo.WriteConcern.apply(command, db.writeConcern);
       const { writeErrors = [] } = await storing(async () => {
         const reply = await db.command(command, { ignoreUndefined: true });
         const fault = reply.writeErrors?.find((error: unknown) => !isDuplicateKey(error));

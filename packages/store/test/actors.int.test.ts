@@ -78,6 +78,15 @@ test('saves that not enough members have acknowledged have unknown outcomes', as
   await connection.close();
 });
 
+test.each(['journal=true', 'wtimeoutMS=5000'])('a URI may say %s', async (option) => {
+  const { mongoUri } = opened;
+  const uri = `${mongoUri}${mongoUri.includes('?') ? '&' : '?'}${option}`;
+  const connection = await mongoose.createConnection(uri, { writeConcern: { w: 'majority' } }).asPromise();
+  const saving = actorCollection(connection, 'conversations').saveAll([document(option, 1)]);
+  await saving.finally(() => connection.close());
+  expect(await saving).toEqual(['saved']);
+});
+
 test('recent ids come back as they were, however odd, and also from where they stood as an array', async () => {
   const recentIds = ['plain', 'two\nlines', 'quoted","', ''];
   await actors.saveAll([document('ids', 1, { recentIds }), document('no-ids', 1)]);
