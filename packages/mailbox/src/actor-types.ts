@@ -41,6 +41,8 @@ export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Ca
   logger: Logger;
   /** Calls under way in this process, by user and id; they outlive the actors that started them. */
   openCalls: Set<string>;
+  /** Everybody waits for what is in hand: nothing rests for long. */
+  isHurried(): boolean;
   /** An input threw: decide what becomes of it. */
   failed(userKey: string, input: Input<Ev>, error: unknown): Promise<Verdict>;
   /** The database is away: everything in memory is void. */
@@ -58,8 +60,10 @@ export interface Actor<Ev> {
   /** The next own due time, epoch ms. */
   dueAt(): number | null;
   hasOpenCall(): boolean;
-  /** Its partition is about to go: nothing rests any longer. */
+  /** What rests now is saved at once. */
   hurry(): void;
+  /** Its partition is about to go: nothing rests any longer. */
+  leave(): void;
   /** Forgets everything; what was not settled will be delivered again. */
   drop(): void;
   stopTimer(): void;

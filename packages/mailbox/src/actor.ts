@@ -81,7 +81,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       isRunning = false;
       if (!isDropped) {
         armTimer();
-        rest.begin(isLeaving || unacked.some(({ input }) => input.isAlone));
+        rest.begin(isLeaving || deps.isHurried() || unacked.some(({ input }) => input.isAlone));
       }
     }
   };
@@ -288,7 +288,8 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       effects.done() === 0,
     dueAt: () => earliest(dueAt(wakes.dueAt), effects.retryAt()),
     hasOpenCall,
-    hurry() {
+    hurry: () => rest.begin(true),
+    leave() {
       isLeaving = true;
       rest.begin(true);
     },

@@ -15,6 +15,8 @@ export interface ActorsInMemory<Ev> {
   get(userKey: string): Actor<Ev> | undefined;
   getOrCreate(userKey: string, partition: number): Actor<Ev>;
   size(): number;
+  /** What rests anywhere is saved at once. */
+  hurry(): void;
   /** Forgets a partition's actors; what they had not settled is delivered again. */
   dropPartition(partition: number): void;
   /** Waits, within bounds, until a paused partition's actors have finished: calls first, then events and effects. */
@@ -54,6 +56,9 @@ export function createActorsInMemory<Ev>(options: {
       return actor;
     },
     size: () => actors.size,
+    hurry() {
+      for (const { actor } of actors.values()) if (!actor.isIdle()) actor.hurry();
+    },
     dropPartition(partition) {
       for (const [userKey, entry] of actors) {
         if (entry.partition !== partition) continue;
@@ -63,7 +68,7 @@ export function createActorsInMemory<Ev>(options: {
     },
     async drainPartition(partition) {
       const draining = [...actors].filter(([, entry]) => entry.partition === partition);
-      for (const [, { actor }] of draining) actor.hurry();
+      for (const [, { actor }] of draining) actor.leave();
       const areAll = (isDone: (actor: Actor<Ev>) => boolean) => () =>
         draining.every(([userKey, entry]) => actors.get(userKey) !== entry || isDone(entry.actor));
       await waitUntil(

@@ -8,6 +8,7 @@ function setUp(verdicts: Record<string, 'given up'> = {}) {
   const known = new Map<string, Delivery>();
   const runs = createLoneRuns({
     handle: (_partition, { messageId }, isAlone) => done.push(`run ${messageId}${isAlone ? ' alone' : ''}`),
+    waiting: () => done.push('waiting'),
     async judge({ messageId }) {
       done.push(`judge ${messageId}`);
       return verdicts[messageId] ? null : () => done.push(`over ${messageId}`);
@@ -20,20 +21,22 @@ function setUp(verdicts: Record<string, 'given up'> = {}) {
   };
   const settle = (messageId: string) => runs.settled(known.get(messageId) as Delivery);
   const judged = () => new Promise(setImmediate);
-  return { done, come, settle, judged, drop: runs.drop };
+  return { done, come, settle, judged, drop: runs.drop, isWaiting: runs.isWaiting };
 }
 
 describe('a suspect', () => {
   test('is run once all before it are done, and what comes after it waits', async () => {
-    const { done, come, settle, judged } = setUp();
+    const { done, come, settle, judged, isWaiting } = setUp();
     for (const id of ['a', 'b']) come(id);
     come('suspect', 3);
     come('c', 0, 1);
     settle('b');
-    expect(done).toEqual(['run a', 'run b']);
+    expect(done.splice(0)).toEqual(['run a', 'run b', 'waiting']);
+    expect(isWaiting()).toBe(true);
     settle('a');
+    expect(isWaiting()).toBe(false);
     await judged();
-    expect(done.splice(0)).toEqual(['run a', 'run b', 'judge suspect', 'run suspect alone']);
+    expect(done.splice(0)).toEqual(['judge suspect', 'run suspect alone']);
     settle('suspect');
     expect(done).toEqual(['over suspect', 'run c']);
   });
@@ -78,6 +81,6 @@ describe('a suspect', () => {
     come('suspect', 3, 0);
     drop(1);
     await judged();
-    expect(done).toEqual(['run a', 'judge suspect', 'run suspect alone']);
+    expect(done).toEqual(['run a', 'waiting', 'judge suspect', 'run suspect alone']);
   });
 });

@@ -4,27 +4,36 @@ import type { Delivery } from '@pipeline/broker';
 /** The broker also counts neighbours and clean closes, so this alone proves nothing. */
 const SUSPECT_DELIVERIES = 3;
 
+const isSuspect = ({ deliveryCount }: Delivery) => deliveryCount >= SUSPECT_DELIVERIES;
+
 export interface LoneRuns {
   /** Hands a delivery on to be handled: at once, or after the suspect that stands before it. */
   admit(partition: number, delivery: Delivery): void;
   /** It is done with. */
   settled(delivery: Delivery): void;
+  /** A suspect waits for all that is in hand, and everything else behind it: what is in hand must not rest. */
+  isWaiting(): boolean;
   /** The partition's channel is gone, and with it its deliveries. */
   drop(partition: number): void;
 }
 
 /**
  * @param deps.handle begins to handle a delivery; `settled` follows
+ * @param deps.waiting a suspect waits, from now on, for all that is in hand: see `isWaiting`
  * @param deps.judge counts a suspect before it is run. Returns what to do once the run is over, whatever came of it
  * (unless the process died), or null if it isn't to be run any more. Must not throw
  */
 export function createLoneRuns(deps: {
   handle(partition: number, delivery: Delivery, isAlone: boolean): void;
+  waiting(): void;
   judge(delivery: Delivery): Promise<(() => void) | null>;
 }): LoneRuns {
   let line: { partition: number; delivery: Delivery }[] = [];
   const inHand = new Map<Delivery, number>();
+  let hasWaited = false;
   let suspect: { partition: number; delivery: Delivery; over?: () => void } | null = null;
+
+  const isWaiting = () => !suspect && inHand.size > 0 && line[0] !== undefined && isSuspect(line[0].delivery);
 
   const handle = (partition: number, delivery: Delivery, isAlone: boolean) => {
     inHand.set(delivery, partition);
@@ -33,12 +42,13 @@ export function createLoneRuns(deps: {
 
   const advance = () => {
     for (let [next] = line; next && !suspect; [next] = line) {
-      const isSuspect = next.delivery.deliveryCount >= SUSPECT_DELIVERIES;
-      if (isSuspect && inHand.size > 0) return;
+      if (isSuspect(next.delivery) && inHand.size > 0) break;
       line.shift();
-      if (isSuspect) void runAlone(next.partition, next.delivery);
+      if (isSuspect(next.delivery)) void runAlone(next.partition, next.delivery);
       else handle(next.partition, next.delivery, false);
     }
+    if (isWaiting() && !hasWaited) deps.waiting();
+    hasWaited = isWaiting();
   };
 
   const runAlone = async (partition: number, delivery: Delivery) => {
@@ -69,6 +79,7 @@ export function createLoneRuns(deps: {
       if (delivery === suspect?.delivery) end();
       else if (line.length > 0) advance();
     },
+    isWaiting,
     drop(partition) {
       line = line.filter((waiting) => waiting.partition !== partition);
       for (const [delivery, of] of inHand) if (of === partition) inHand.delete(delivery);

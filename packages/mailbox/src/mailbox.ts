@@ -87,6 +87,7 @@ export function createMailbox<
       now: store.now,
       logger,
       openCalls,
+      isHurried: () => loneRuns.isWaiting(),
       failed,
       storeAway: (error) => subscriptions.storeAway(error),
       outcome,
@@ -201,7 +202,7 @@ export function createMailbox<
   };
 
   const actors = createActorsInMemory({ create: createUserActor, now: store.now, maxActors: options.maxActors });
-  const loneRuns = createLoneRuns({ handle, judge });
+  const loneRuns = createLoneRuns({ handle, waiting: actors.hurry, judge });
   const subscriptions = createSubscriptions({
     ...options,
     onDelivery: loneRuns.admit,

@@ -23,7 +23,10 @@ const passTime = async (ms: number) => {
 };
 
 /** An actor on a database in memory. */
-function setUp(more: Partial<Pick<Deps, 'groupCommit' | 'collection' | 'edges'>> = {}, log: string[] = []) {
+function setUp(
+  more: Partial<Pick<Deps, 'groupCommit' | 'collection' | 'edges' | 'isHurried'>> = {},
+  log: string[] = [],
+) {
   const saves: Saved[] = [];
   const say =
     (what: string) =>
@@ -53,6 +56,7 @@ function setUp(more: Partial<Pick<Deps, 'groupCommit' | 'collection' | 'edges'>>
     now: Date.now,
     logger: { info: () => {}, warn: say('warning'), error: say('error') } as unknown as Logger,
     openCalls: new Set(),
+    isHurried: () => false,
     failed: async () => 'retry',
     storeAway: say('store away'),
     outcome: (_userKey, _callKey, event) => push(event, 'outcome'),
@@ -123,13 +127,29 @@ test('before the partition goes, what rests is saved, and so is what comes then'
   const { actor, saves, log, number } = setUp();
   number(1, { isQuiet: true });
   await pass();
-  actor.hurry();
+  actor.leave();
   await passTime(20);
   expect(log).toEqual(['settled m1']);
   number(2, { isQuiet: true });
   await passTime(20);
   expect(log).toEqual(['settled m1', 'settled m2']);
   expect(saves).toHaveLength(2);
+});
+
+test('nothing rests for long while a suspect waits for it', async () => {
+  let isHurried = false;
+  const { actor, log, number } = setUp({ isHurried: () => isHurried });
+  number(1, { isQuiet: true });
+  await pass();
+  isHurried = true;
+  actor.hurry();
+  number(2, { isQuiet: true });
+  await passTime(20);
+  expect(log).toEqual(['settled m1', 'settled m2']);
+  isHurried = false;
+  number(3, { isQuiet: true });
+  await passTime(20);
+  expect(log).toHaveLength(2);
 });
 
 test('what rests in an actor that is dropped is not settled, and never saved', async () => {
