@@ -21,9 +21,6 @@ const SECRET_FIELDS = new Set([
   'headers',
 ]);
 const MAX_DEPTH = 3;
-/** Lines are written many at a time: a write for each costs more than making it. A process that is killed loses so much. */
-const BUFFER_BYTES = 4096;
-const FLUSH_MS = 100;
 
 /** A value without what could hold a secret. By hand: pino's own redaction takes 35 µs a line with wildcards. */
 function redact(value: unknown, depth = 0): unknown {
@@ -45,7 +42,7 @@ export function createLogger(options: { service: string; level: string; destinat
       serializers: { err: describeError },
       timestamp: pino.stdTimeFunctions.isoTime,
     },
-    options.destination ?? pino.destination({ fd: 1, sync: false, minLength: BUFFER_BYTES, periodicFlush: FLUSH_MS }),
+    options.destination ?? pino.destination({ fd: 1, sync: false }),
   );
 }
 
