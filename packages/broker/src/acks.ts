@@ -1,8 +1,10 @@
 // The acks of one channel, sent together: in a quorum queue each is a Raft command, for however many deliveries.
+import { untilTick } from '@pipeline/runtime';
 
-/** Nobody waits for an ack. The rests of all channels end together, so that their acks share the way to the broker. */
-const REST_MS = 250;
-/** After the actors' own rests (mailbox/rest.ts), which end at the multiples of as much, and the saves that follow. */
+/**
+ * Nobody waits for an ack. Those of all channels rest until the same moment, to share the way to the broker: so long
+ * after the actors' own rests have ended (mailbox/rest.ts), for the saves that follow.
+ */
 const BEHIND_ACTORS_MS = 100;
 /** Of the prefetch, so much may be settled and not acked yet: the broker has to have room to deliver more. */
 const SHARE_OF_PREFETCH = 1 / 4;
@@ -65,7 +67,7 @@ export function createAcks<Message extends { fields: { deliveryTag: number } }>(
       unacked.set(message.fields.deliveryTag, message);
       settled++;
       if (isUrgent || settled >= most) flush();
-      else timer ??= setTimeout(flush, REST_MS - ((performance.now() - BEHIND_ACTORS_MS) % REST_MS));
+      else timer ??= setTimeout(flush, untilTick(BEHIND_ACTORS_MS));
     },
     flush,
     end() {

@@ -41,14 +41,15 @@ export function createLoneRuns(deps: {
   };
 
   const advance = () => {
-    for (let [next] = line; next && !suspect; [next] = line) {
-      if (isSuspect(next.delivery) && inHand.size > 0) break;
-      line.shift();
+    while (!suspect && !isWaiting()) {
+      const next = line.shift();
+      if (!next) break;
       if (isSuspect(next.delivery)) void runAlone(next.partition, next.delivery);
       else handle(next.partition, next.delivery, false);
     }
-    if (isWaiting() && !hasWaited) deps.waiting();
-    hasWaited = isWaiting();
+    const waits = isWaiting();
+    if (waits && !hasWaited) deps.waiting();
+    hasWaited = waits;
   };
 
   const runAlone = async (partition: number, delivery: Delivery) => {

@@ -1,12 +1,12 @@
 // What an actor needn't save at once rests for a moment: mostly the user's next event saves it along with itself.
+import { untilTick } from '@pipeline/runtime';
 
 /**
- * No rest is shorter. Adds as much (at most a third more) to the time in which a crash makes a call or a publish be
- * repeated under its old id; less than the guard of a call (GUARD_MS), which such an actor still shows to the sweep.
+ * No rest is shorter; those of all actors end together, so that their saves share a round trip. Adds as much (at most a
+ * third more) to the time in which a crash makes a call or a publish be repeated under its old id; less than the guard of
+ * a call (GUARD_MS), which such an actor still shows to the sweep.
  */
 const REST_MS = 750;
-/** Rests of all actors end together, at every multiple of this, so that their saves share a round trip. */
-const TICK_MS = 250;
 /** With a delivery that all others wait for, or before the partition goes. */
 const SHORT_REST_MS = 10;
 
@@ -40,13 +40,9 @@ export function createRest(isNeeded: () => boolean, wake: () => void): Rest {
           isOver = isNeeded();
           wake();
         },
-        isShort ? SHORT_REST_MS : untilNextEnd(),
+        isShort ? SHORT_REST_MS : REST_MS + untilTick(),
       );
     },
     end,
   };
-}
-
-function untilNextEnd(): number {
-  return REST_MS + TICK_MS - (performance.now() % TICK_MS);
 }

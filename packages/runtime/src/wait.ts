@@ -24,3 +24,12 @@ export async function waitAtMost(ms: number, work: Promise<unknown>): Promise<vo
   const done = new AbortController();
   await Promise.race([work, sleep(ms, done.signal)]).finally(() => done.abort());
 }
+
+const TICK_MS = 250;
+
+/**
+ * What rests may end its rest when everything else in this process does, and so share a round trip: each 250 ms.
+ * @param behindMs so long after the others
+ * @returns ms until then, more than 0
+ */
+export const untilTick = (behindMs = 0): number => TICK_MS - ((performance.now() - behindMs) % TICK_MS);

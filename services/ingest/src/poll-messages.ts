@@ -106,7 +106,8 @@ export function createPoller(deps: {
 
   const readPage = async (): Promise<PollOutcome> => {
     const startedAt = performance.now();
-    const { cursor, firstStartedAt } = await whereToRead();
+    const place = await whereToRead();
+    const { cursor, firstStartedAt } = place;
     const starts = firstCursor === null ? 0 : await countStart(cursor);
     const token = ringToken && performance.now() < ringToken.until ? ringToken : undefined;
     const { items, nextCursor, hasMore, isTokenRefused } = await deps.syncMsg({
@@ -133,8 +134,7 @@ export function createPoller(deps: {
     });
     const isMoved = nextCursor !== '' && nextCursor !== cursor;
     if (isMoved) savePlace(cursor, nextCursor);
-    const reached = isMoved ? nextCursor : cursor;
-    leftAt = { _id: openKfId, firstStartedAt, ...(reached !== undefined && { cursor: reached }) };
+    leftAt = isMoved ? { ...place, cursor: nextCursor } : place;
     if (firstCursor) {
       await saving;
       await poisonCounts.clear('ingest', firstCursor.key);

@@ -13,7 +13,7 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     userKey,
     settings,
     // Ledgers stored earlier have none, or of another form.
-    state: before.passed?.every((one) => typeof one === 'string') ? before : { ...before, passed: [] },
+    state: before.passed && typeof before.passed[0] !== 'object' ? before : { ...before, passed: [] },
     effects: [] as LedgerEffect[],
     sides: [] as SideWrite[],
     counts: [] as string[],
