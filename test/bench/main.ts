@@ -21,7 +21,7 @@ const SHOWN_VIOLATIONS = 20;
 /** How long and how many: whole, quick. */
 const SIZES = {
   whole: {
-    warmUpMs: 4_000,
+    warmUpMs: 15_000,
     measureMs: 15_000,
     rates: [10, 50, 200],
     seconds: 20,

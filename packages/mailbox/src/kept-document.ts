@@ -12,8 +12,8 @@ import type { ActorEvent, OpenCall } from './behaviour.ts';
 import type { Draft } from './reduce-batch.ts';
 
 /** Ids a document keeps itself at least; older ones move to `processed_ids`, many at a time. */
-const RECENT_IDS = 16;
-const MOVED_IDS = 32;
+const RECENT_IDS = 8;
+const MOVED_IDS = 16;
 /** A call is fenced by a look at the version if its save is older than this: a frozen replica may have lost its partition. */
 const FENCE_AFTER_MS = 1_000;
 

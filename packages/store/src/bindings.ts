@@ -1,6 +1,7 @@
 // Which instance answers which WeChat user: 1:1. Written by the binder, read by the router at each turn.
 import { type ClientSession, type Connection, Schema } from 'mongoose';
 import { groupedFind } from './grouped.ts';
+import type { Instance } from './instances.ts';
 import { storing } from './store-errors.ts';
 
 export interface Binding {
@@ -21,9 +22,24 @@ schema.index({ instanceId: 1 }, { unique: true });
 
 export function bindings(connection: Connection) {
   const model = connection.model<Binding>('bindings', schema as never, 'bindings');
+  const join = { from: 'instances', localField: 'instanceId', foreignField: '_id', as: 'found' };
+  const findJoined = groupedFind<Binding & { found: Instance[] }>({
+    find: (filter) => model.collection.aggregate([{ $match: filter }, { $lookup: join }]),
+  });
   return {
-    /** @param userKey */
-    findByUser: groupedFind<Binding>(model.collection),
+    /**
+     * A user's binding with the instance as it is now, null if that is gone. In one round trip: each turn waits for it.
+     * @throws RetryableError `store-away`
+     */
+    async findByUser(userKey: string): Promise<(Binding & { instance: Instance | null }) | null> {
+      const joined = await findJoined(userKey);
+      if (!joined) return null;
+      const {
+        found: [instance = null],
+        ...binding
+      } = joined;
+      return { ...binding, instance };
+    },
     findByInstance: (instanceId: string): Promise<Binding | null> =>
       storing(() => model.findOne({ instanceId }).lean<Binding>().exec()),
     /** Binds 1:1 inside a transaction: each side's earlier binding is replaced. */

@@ -72,6 +72,7 @@ type StartedTask = Pick<
 export const taskStartedWrite = (task: StartedTask): SideWrite => ({
   collection: 'tasks',
   isBeside: true,
+  isNew: true,
   filter: { _id: taskId(task.userKey, task.msgId) },
   update: { $set: { ...task, expiresAt: expiresInDays(RETENTION_DAYS) } },
   upsert: true,

@@ -51,6 +51,25 @@ test('the first answer after the end of its turn is late, the next a duplicate; 
   expect(await store.tasks.find(id)).toMatchObject({ answer: answer('late'), endedBy: 'timeout' });
 });
 
+test('new and known documents are written in one go, those of one document in order', async () => {
+  const started = (msgId: string, startedAt: number) =>
+    taskStartedWrite({
+      userKey: 'wk1:u',
+      msgId,
+      instanceId: 'i',
+      instanceName: 'I',
+      serverHost: 'h',
+      hostPort: 1,
+      startedAt,
+    });
+  const startedAt = async (msgId: string) => (await store.tasks.find(taskId('wk1:u', msgId)))?.startedAt;
+  await store.applySideWrites([started('m11', 1), started('m12', 1)]);
+  await store.applySideWrites([started('m13', 2), started('m12', 2), started('m14', 2)]);
+  expect(await Promise.all(['m11', 'm12', 'm13', 'm14'].map(startedAt))).toEqual([1, 2, 2, 2]);
+  await store.applySideWrites([started('m15', 3), started('m15', 4), started('m11', 3)]);
+  expect(await Promise.all(['m15', 'm11'].map(startedAt))).toEqual([4, 3]);
+});
+
 test('answers that no turn takes are listed until they are taken, and put off in between', async () => {
   await startTask('m3');
   const id = taskId('wk1:u', 'm3');

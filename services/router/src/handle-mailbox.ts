@@ -73,9 +73,8 @@ export function conversationEdges(deps: {
   const findDestination = async (userKey: string): Promise<Destination> => {
     const binding = await store.bindings.findByUser(userKey);
     if (!binding) return { isBound: false, instance: null };
-    const found = await store.instances.find(binding.instanceId);
-    if (!found) return { isBound: true, instance: null };
-    const { _id: id, name, status, serverHost, hostPort } = found;
+    if (!binding.instance) return { isBound: true, instance: null };
+    const { _id: id, name, status, serverHost, hostPort } = binding.instance;
     if (status === 'running' && serverHost === '') logger.error({ instanceId: id }, 'instance.without-host');
     return { isBound: true, instance: { id, name, status, serverHost, hostPort } };
   };

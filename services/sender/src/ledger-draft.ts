@@ -28,7 +28,7 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     /** What may be asked for once it has left the queue: by a report of its failure, or for a replay. */
     store(text: QueuedText) {
       const unstored = unstoredDelivery(userKey, text);
-      if (unstored) draft.sides.push(deliveryWrite(unstored));
+      if (unstored) draft.sides.push({ ...deliveryWrite(unstored), isNew: true });
     },
     remove(text: QueuedText) {
       draft.patch({ queue: draft.state.queue.filter((queued) => queued !== text) });

@@ -11,7 +11,7 @@ const CONFIGURATION_RETRY_MS = 30_000;
 /** A part refused as duplicate under this many msgids in a row is given up. */
 const MAX_BURNED = 8;
 const DUPLICATE_MSGID = 95033;
-const KEPT_PASSED = 16;
+const KEPT_PASSED = 8;
 
 /** The name of an attempt's present try. */
 export const callIdOf = ({ msgid, tries }: Attempt): string => `${msgid}#${tries}`;
