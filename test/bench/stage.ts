@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { userKeyOf } from '@pipeline/contracts';
 import mongoose from 'mongoose';
+import { NODE_OPTIONS } from '../../deploy/start/start-settings.mjs';
 import { freePorts } from '../support/pipeline.ts';
 import { createTestServersWithTopology, type TestServers } from '../support/servers.ts';
 import { serviceEnvironment } from '../support/service-environment.ts';
@@ -57,7 +58,7 @@ export async function openStage(
   const database = client.db();
   const profiling = (name: ServiceName | 'wecom' | 'bridge'): Record<string, string> => {
     const folder = profileTo(name);
-    return folder ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${join(folder, name)}` } : {};
+    return folder ? { NODE_OPTIONS: `${NODE_OPTIONS} --cpu-prof --cpu-prof-dir=${join(folder, name)}` } : {};
   };
   const wecom = await startChild<CustomerCommand>('./wecom-process.ts', profiling('wecom'));
   const bridge = await startChild<BridgeCommand>('./bridge-process.ts', profiling('bridge'));
@@ -74,6 +75,7 @@ export async function openStage(
       partitions: PARTITIONS,
       routerUrl: `http://127.0.0.1:${routerPort}`,
     }),
+    NODE_OPTIONS,
     // Limits on a single user, who here writes more than any person could; the rest is as it comes.
     RATE_LIMIT_PER_MINUTE: '100000',
     QUEUE_MAX_DEPTH: '1000',
