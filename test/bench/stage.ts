@@ -56,9 +56,9 @@ export async function openStage(
   const servers = await createTestServersWithTopology(PARTITIONS);
   const client = await mongoose.mongo.MongoClient.connect(servers.mongoUri);
   const database = client.db();
-  const profiling = (name: ServiceName | 'wecom' | 'bridge'): Record<string, string> => {
+  const profiling = (name: ServiceName | 'wecom' | 'bridge', options = ''): Record<string, string> => {
     const folder = profileTo(name);
-    return folder ? { NODE_OPTIONS: `${NODE_OPTIONS} --cpu-prof --cpu-prof-dir=${join(folder, name)}` } : {};
+    return folder ? { NODE_OPTIONS: `${options} --cpu-prof --cpu-prof-dir=${join(folder, name)}` } : {};
   };
   const wecom = await startChild<CustomerCommand>('./wecom-process.ts', profiling('wecom'));
   const bridge = await startChild<BridgeCommand>('./bridge-process.ts', profiling('bridge'));
@@ -129,7 +129,7 @@ export async function openStage(
       const port = isFirstRouter ? routerPort : ((await freePorts(1))[0] ?? 0);
       // Not through a pipe: reading it would cost this process what no production pays.
       const logTo = join(logs, `${name}-${port}.log`);
-      const service = serviceProcess(name, port, { ...environment, ...profiling(name), ...env }, logTo);
+      const service = serviceProcess(name, port, { ...environment, ...profiling(name, NODE_OPTIONS), ...env }, logTo);
       replicas.push(service);
       await service.start();
       await service.ready();

@@ -13,15 +13,19 @@ export function difference(earlier: Counts, later: Counts): Counts {
   return new Map(changes.filter(([, count]) => count > 0));
 }
 
-/** Documents read and written, by collection: `conversations update`. Of our database only. */
+/** Documents read and written, by collection: `conversations update`; `insert` is how many there are. Of our database only. */
 export async function documentCounts(database: Database): Promise<Counts> {
   const { totals } = await database.admin().command({ top: 1 });
   const prefix = `${database.databaseName}.`;
   const counts: Counts = new Map();
   for (const [namespace, figures] of Object.entries(totals as Record<string, Record<string, { count: number }>>)) {
     if (!namespace.startsWith(prefix)) continue;
-    for (const kind of ['queries', 'insert', 'update', 'remove', 'commands'])
-      counts.set(`${namespace.slice(prefix.length)} ${kind}`, figures[kind]?.count ?? 0);
+    const collection = namespace.slice(prefix.length);
+    for (const kind of ['queries', 'update', 'remove', 'commands'])
+      counts.set(`${collection} ${kind}`, figures[kind]?.count ?? 0);
+    // An insert of many counts once there.
+    if (figures.insert?.count)
+      counts.set(`${collection} insert`, await database.collection(collection).estimatedDocumentCount());
   }
   return counts;
 }

@@ -55,16 +55,24 @@ test('an event that comes again after 150 others is still known, with a send tim
 test('an event whose save is lost is not taken for applied, although its batch was longer than the memory for ids', async () => {
   const user = 'wk1:long-batch';
   await Promise.all(oneTo(70).map((n) => rig.send(user, { n })));
-  const first = await start();
-  await rig.passesOn(user, strings(70));
-  await first.stop();
-  // One batch of 130: the ids that the document can't keep are written before the document is.
+  // It saves them, and gets no further: none of its ids has moved.
+  const first = await start({
+    faultPoint: async (point) => {
+      if (point === 'effect-run') await new Promise(() => {});
+    },
+  });
+  const savedIds = async () => (await rig.states.load(user))?.recentIds.length ?? 0;
+  await eventually('the first ones are saved', async () => (await savedIds()) === 70);
+  await first.broker.close();
+  await first.store.close();
+  // One batch with 130 more: the ids that the document can't keep are written before the document is.
   await Promise.all(
     oneTo(200)
       .slice(70)
       .map((n) => rig.send(user, { n })),
   );
   const hasMoved = async () => rig.store.processedIds.isKnown('router', user, `${user}:1`);
+  expect(await hasMoved()).toBe(false);
   const second = await start({
     faultPoint: async (point) => {
       if (point === 'sides-saved' && (await hasMoved())) await new Promise(() => {}); // this process never gets to save

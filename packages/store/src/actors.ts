@@ -1,8 +1,7 @@
 // One document per user and service: what an actor remembers. `conversations` for the router, `ledgers` for the sender.
-import { type Connection, type mongo, Schema } from 'mongoose';
+import { type Connection, mongo, Schema } from 'mongoose';
 import { groupedFind } from './grouped.ts';
-import { storing } from './store-errors.ts';
-import { runWriteCommand } from './write-command.ts';
+import { isDuplicateKey, storing } from './store-errors.ts';
 
 /** A message to be published after the save, kept in the document until the broker has confirmed it. */
 export interface StoredEffect {
@@ -84,7 +83,10 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
     },
 
     async saveAll(documents) {
-      const { collided } = await runWriteCommand(connection, {
+      // The command itself: the driver's bulk API takes a third more CPU for the same. A command has none of the
+      // connection's options.
+      const db = connection.db as mongo.Db;
+      const command: mongo.Document = {
         update: name,
         updates: documents.map((document) => ({
           // A miss becomes an insert that collides with the newer document (E11000): that is how staleness shows.
@@ -93,9 +95,18 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
           u: { ...document, recentIds: JSON.stringify(document.recentIds) },
           upsert: true,
         })),
+        ordered: false,
+      };
+      // Its own spelling: the server refuses the driver's object if the URI named `journal` or `wtimeoutMS`.
+      if (db.writeConcern) mongo.WriteConcern.apply(command, db.writeConcern);
+      const { writeErrors = [] } = await storing(async () => {
+        const reply = await db.command(command, { ignoreUndefined: true });
+        const fault = reply.writeErrors?.find((error: unknown) => !isDuplicateKey(error));
+        if (fault) throw new mongo.MongoServerError(fault);
+        return reply;
       });
       const outcomes: SaveOutcome[] = documents.map(() => 'saved');
-      for (const index of collided) outcomes[index] = 'stale';
+      for (const { index } of writeErrors) outcomes[index] = 'stale';
       return outcomes;
     },
 

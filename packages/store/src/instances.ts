@@ -1,6 +1,5 @@
-// Agent instances as the operator registered them. Written by the binder, read by the router at each turn.
+// Agent instances as the operator registered them. Written by the binder; the router reads them with their bindings.
 import { type ClientSession, type Connection, Schema } from 'mongoose';
-import { groupedFind } from './grouped.ts';
 import { isDuplicateKey, storing } from './store-errors.ts';
 
 export interface InstanceFields {
@@ -33,7 +32,7 @@ export function instances(connection: Connection) {
         throw error;
       }
     },
-    find: groupedFind<Instance>(model.collection),
+    find: (id: string): Promise<Instance | null> => storing(() => model.findById(id).lean<Instance>().exec()),
     /** A page in the order of ids, beginning behind `after`. */
     list: (after: string | null, limit: number): Promise<Instance[]> =>
       storing(() =>

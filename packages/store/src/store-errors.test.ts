@@ -20,6 +20,8 @@ test('our own mistakes are not taken for an absent database', () => {
   expect(isStoreAway(Object.assign(new TypeError('wrong'), { code: 'ERR_INVALID_ARG_TYPE' }))).toBe(false);
 });
 
-test('a connection that the driver has given up together with others is one that is away', () => {
-  expect(isStoreAway(Object.assign(new Error('interrupted'), { name: 'PoolClearedOnNetworkError' }))).toBe(true);
+test('a connection that the driver has given up, or that makes no sense any more, is one that is away', () => {
+  for (const name of ['PoolClearedOnNetworkError', 'MongoServerClosedError', 'MongoUnexpectedServerResponseError'])
+    expect(isStoreAway(Object.assign(new Error('interrupted'), { name }))).toBe(true);
+  expect(isStoreAway(Object.assign(new Error('bad record'), { code: 'ERR_SSL_BAD_RECORD_MAC' }))).toBe(true);
 });

@@ -17,10 +17,10 @@ const PASSING_CODES = new Set([
   11602, 13435, 13436, 14031,
 ]);
 const PASSING_NAMES =
-  /^(PoolClearedOnNetwork|MongoNetwork|MongoServerSelection|MongoNotConnected|MongoTopologyClosed|MongoPoolCl|MongoWaitQueue|MongoOperationTimeout|MongoExpiredSession|MongoClientClosed|MongoStalePrimary|MongoWriteConcern|MongooseServerSelection)/;
+  /^(PoolClearedOnNetwork|MongoNetwork|MongoServerSelection|MongoNotConnected|MongoTopologyClosed|MongoPoolCl|MongoWaitQueue|MongoOperationTimeout|MongoExpiredSession|MongoClientClosed|MongoServerClosed|MongoStalePrimary|MongoUnexpectedServerResponse|MongoWriteConcern|MongooseServerSelection)/;
 
-/** What Node says of a socket that is gone, without asking the system. */
-const SOCKET_CODES = /^(EPIPE|ECONN|ERR_STREAM_|ERR_SOCKET_)/;
+/** What Node says of a socket that is gone, without asking the system; and of one that TLS has broken off. */
+const SOCKET_CODES = /^(EPIPE|ECONN|ERR_STREAM_|ERR_SOCKET_|ERR_SSL_|ERR_TLS_)/;
 
 /** True if the database was away or busy, so that the operation's outcome may be unknown. */
 export function isStoreAway(error: unknown): boolean {

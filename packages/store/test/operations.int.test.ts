@@ -186,6 +186,10 @@ test('a binding is 1:1 whichever side is bound anew', async () => {
     'wk1:b',
   ]);
   await bind('wk1:b', 'y');
+  const fields = { name: 'n', status: 'running', serverHost: 'h', hostPort: 1 };
+  expect(await store.bindings.findByUser('wk1:b')).toMatchObject({ instanceId: 'y', instance: null });
+  await store.instances.create({ _id: 'y', ...fields });
+  expect((await store.bindings.findByUser('wk1:b'))?.instance).toMatchObject({ _id: 'y', ...fields });
   expect(await store.bindings.findByInstance('x')).toBeNull();
   await times(8, (index) => bind(`wk1:race-${index % 3}`, `race-${index % 2}`));
   const bound = await Promise.all([0, 1].map((n) => store.bindings.findByInstance(`race-${n}`)));

@@ -11,6 +11,7 @@ const CONFIGURATION_RETRY_MS = 30_000;
 /** A part refused as duplicate under this many msgids in a row is given up. */
 const MAX_BURNED = 8;
 const DUPLICATE_MSGID = 95033;
+/** Of older ones a reported failure is only not counted. */
 const KEPT_PASSED = 8;
 
 /** The name of an attempt's present try. */
