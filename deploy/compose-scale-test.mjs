@@ -17,6 +17,7 @@ const ANSWER_MS = 60_000;
 const SPREAD_MS = 10_000;
 const FLOW_MS = 15_000;
 const PAUSE_MS = 200;
+const REQUEST_MS = 30_000;
 const PARTITIONS = 24;
 const MANAGEMENT_LOGIN = `Basic ${Buffer.from('wecom:wecom').toString('base64')}`;
 
@@ -150,7 +151,7 @@ function createStack(ports, compose) {
     },
     /** How many partitions each replica of a service reads, by the broker's word (up to 5 s old). */
     async activeCounts(/** @type {string} */ service) {
-      const response = await fetch(`${management}/api/consumers`, { headers: { authorization: MANAGEMENT_LOGIN } });
+      const response = await request(`${management}/api/consumers`, { headers: { authorization: MANAGEMENT_LOGIN } });
       /** @type {Map<string, number>} */
       const counts = new Map();
       for (const { consumer_tag, active } of await response.json()) {
@@ -168,7 +169,7 @@ function createStack(ports, compose) {
       return new Map(await Promise.all(counts));
     },
     async bindUsers() {
-      await until('the gateway answers', async () => (await fetch(`${binder}/instances`)).status === 401, UP_MS);
+      await until('the gateway answers', async () => (await request(`${binder}/instances`)).status === 401, UP_MS);
       const users = Array.from({ length: USERS }, (_, index) => `wm-scale-${index}`);
       for (const user of users) {
         const body = { id: user, name: user, status: 'running', serverHost: 'bridge-simulator', hostPort: 3112 };
@@ -209,9 +210,9 @@ function startTalk({ wecom, bridge }, users) {
     async end() {
       isEnough = true;
       await Promise.all(talks);
-      const { overlaps } = await (await fetch(`${bridge}/overlaps`)).json();
-      const { violations } = await (await fetch(`${bridge}/violations`)).json();
-      const { tasks } = await (await fetch(`${bridge}/tasks`)).json();
+      const { overlaps } = await (await request(`${bridge}/overlaps`)).json();
+      const { violations } = await (await request(`${bridge}/violations`)).json();
+      const { tasks } = await (await request(`${bridge}/tasks`)).json();
       const repeated = tasks.filter((/** @type {any} */ task) => task.runs !== 1);
       for (const one of [...overlaps, ...violations, ...repeated]) faults.push(JSON.stringify(one));
       return faults;
@@ -220,13 +221,29 @@ function startTalk({ wecom, bridge }, users) {
 }
 
 async function heardBy(/** @type {string} */ wecom, /** @type {string} */ user) {
-  const { sent } = await (await fetch(`${wecom}/sent?user=${user}`)).json();
+  const { sent } = await (await request(`${wecom}/sent?user=${user}`)).json();
   return sent.map((/** @type {any} */ one) => one.content);
 }
 
 function post(/** @type {string} */ url, /** @type {unknown} */ body = {}) {
   const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
-  return fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
+  return request(url, { method: 'POST', headers, body: JSON.stringify(body) });
+}
+
+/**
+ * A fetch that ends, with its body, and keeps the process alive until then: without the timer Node 20 once left with code
+ * 13 in the middle of a run.
+ */
+async function request(/** @type {string} */ url, /** @type {RequestInit} */ init = {}) {
+  const ending = new AbortController();
+  const timer = setTimeout(() => ending.abort(new Error(`${url}: no answer`)), REQUEST_MS);
+  try {
+    const response = await fetch(url, { ...init, signal: ending.signal });
+    const text = await response.text();
+    return { status: response.status, ok: response.ok, json: () => JSON.parse(text) };
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Waits for a condition; one that throws doesn't hold yet. @returns after how many ms it held */
