@@ -48,19 +48,15 @@ schema.index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
 
 export const deliveryId = (userKey: string, textId: string) => `${userKey}:${textId}`;
 
-type KnownDelivery = Omit<Delivery, '_id' | 'expiresAt'>;
+export type KnownDelivery = Omit<Delivery, '_id' | 'expiresAt'>;
 
-const upsertOf = (delivery: KnownDelivery) => ({
-  collection: 'deliveries' as const,
+export const deliveryWrite = (delivery: KnownDelivery): SideWrite => ({
+  collection: 'deliveries',
+  isNew: true,
   filter: { _id: deliveryId(delivery.userKey, delivery.textId) },
   update: { $set: { ...delivery, expiresAt: expiresInDays(RETENTION_DAYS) } },
   upsert: true,
 });
-
-export const deliveryWrite = (delivery: KnownDelivery): SideWrite => upsertOf(delivery);
-
-/** The same of one that as a rule isn't stored yet. */
-export const newDeliveryWrite = (delivery: KnownDelivery): SideWrite => ({ ...upsertOf(delivery), isNew: true });
 
 /** A part is offered under a new msgid (a new generation). */
 export const deliveryMsgidWrite = (userKey: string, textId: string, msgid: string): SideWrite => ({

@@ -3,7 +3,13 @@ export type { BindingCode, BindingOutcome } from './binding-codes.ts';
 export { EXPIRED_CODE_MEMORY_MS } from './binding-codes.ts';
 export type { Binding } from './bindings.ts';
 export type { DeadLetter, DeadLetterState, NewDeadLetter } from './dead-letters.ts';
-export { type Delivery, type DeliveryPart, deliveryMsgidWrite, deliveryWrite, newDeliveryWrite } from './deliveries.ts';
+export {
+  type Delivery,
+  type DeliveryPart,
+  deliveryMsgidWrite,
+  deliveryWrite,
+  type KnownDelivery,
+} from './deliveries.ts';
 export { grouped } from './grouped.ts';
 export type { Instance, InstanceFields } from './instances.ts';
 export { openStore, type Store } from './open-store.ts';

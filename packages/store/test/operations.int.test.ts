@@ -14,18 +14,17 @@ afterAll(() => opened?.close(), 20_000);
 const times = <T>(count: number, run: (index: number) => Promise<T>) =>
   Promise.all(Array.from({ length: count }, (_, index) => run(index)));
 
-const startTask = (msgId: string) =>
-  store.applySideWrites([
-    taskStartedWrite({
-      userKey: 'wk1:u',
-      msgId,
-      instanceId: 'i',
-      instanceName: 'I',
-      serverHost: 'h',
-      hostPort: 1,
-      startedAt: 1,
-    }),
-  ]);
+const startedAt = (msgId: string, startedAt: number) =>
+  taskStartedWrite({
+    userKey: 'wk1:u',
+    msgId,
+    instanceId: 'i',
+    instanceName: 'I',
+    serverHost: 'h',
+    hostPort: 1,
+    startedAt,
+  });
+const startTask = (msgId: string) => store.applySideWrites([startedAt(msgId, 1)]);
 const answer = (content: string) => ({ ok: true, content, isTimeout: false });
 
 test('the first answer of a task is accepted, all others are duplicates, whoever is first', async () => {
@@ -52,22 +51,12 @@ test('the first answer after the end of its turn is late, the next a duplicate; 
 });
 
 test('new and known documents are written in one go, those of one document in order', async () => {
-  const started = (msgId: string, startedAt: number) =>
-    taskStartedWrite({
-      userKey: 'wk1:u',
-      msgId,
-      instanceId: 'i',
-      instanceName: 'I',
-      serverHost: 'h',
-      hostPort: 1,
-      startedAt,
-    });
-  const startedAt = async (msgId: string) => (await store.tasks.find(taskId('wk1:u', msgId)))?.startedAt;
-  await store.applySideWrites([started('m11', 1), started('m12', 1)]);
-  await store.applySideWrites([started('m13', 2), started('m12', 2), started('m14', 2)]);
-  expect(await Promise.all(['m11', 'm12', 'm13', 'm14'].map(startedAt))).toEqual([1, 2, 2, 2]);
-  await store.applySideWrites([started('m15', 3), started('m15', 4), started('m11', 3)]);
-  expect(await Promise.all(['m15', 'm11'].map(startedAt))).toEqual([4, 3]);
+  const storedStart = async (msgId: string) => (await store.tasks.find(taskId('wk1:u', msgId)))?.startedAt;
+  await store.applySideWrites([startedAt('m11', 1), startedAt('m12', 1)]);
+  await store.applySideWrites([startedAt('m13', 2), startedAt('m12', 2), startedAt('m14', 2)]);
+  expect(await Promise.all(['m11', 'm12', 'm13', 'm14'].map(storedStart))).toEqual([1, 2, 2, 2]);
+  await store.applySideWrites([startedAt('m15', 3), startedAt('m15', 4), startedAt('m11', 3)]);
+  expect(await Promise.all(['m15', 'm11'].map(storedStart))).toEqual([4, 3]);
 });
 
 test('answers that no turn takes are listed until they are taken, and put off in between', async () => {

@@ -1,6 +1,6 @@
 // What one event adds up to while the ledger decides: the new state and all that is to be done once it is saved.
 import type { ReduceContext } from '@pipeline/mailbox';
-import { newDeliveryWrite, originalId, replayId, replayNumber, type SideWrite } from '@pipeline/store';
+import { deliveryWrite, originalId, replayId, replayNumber, type SideWrite } from '@pipeline/store';
 import type { Attempt, LedgerEffect, LedgerLookup, LedgerSettings, LedgerState, QueuedText } from './ledger-state.ts';
 import { unstoredDelivery } from './unstored-delivery.ts';
 
@@ -28,7 +28,7 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     /** What may be asked for once it has left the queue: by a report of its failure, or for a replay. */
     store(text: QueuedText) {
       const unstored = unstoredDelivery(userKey, text);
-      if (unstored) draft.sides.push(newDeliveryWrite(unstored));
+      if (unstored) draft.sides.push(deliveryWrite(unstored));
     },
     remove(text: QueuedText) {
       draft.patch({ queue: draft.state.queue.filter((queued) => queued !== text) });

@@ -1,6 +1,6 @@
 // What the sender remembers of one user at one KF account, and what can happen to them.
 import type { CustomerItem, MsgSendFail, Text, TextKind } from '@pipeline/contracts';
-import type { KnownDelivery } from './unstored-delivery.ts';
+import type { KnownDelivery } from '@pipeline/store';
 
 /** A text that isn't through yet. Its bytes are in `deliveries`. */
 export interface QueuedText {

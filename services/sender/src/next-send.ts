@@ -1,11 +1,11 @@
 // Which part is offered to WeCom next, and what is given up because nothing pays for it.
-import { deliveryMsgidWrite, deliveryWrite } from '@pipeline/store';
+import { deliveryMsgidWrite, deliveryWrite, type KnownDelivery } from '@pipeline/store';
 import { affordable, hasRoomForMore, makeRoomForMore } from './affordable.ts';
 import { refund, remainingAt, spend } from './allowance.ts';
 import { attemptedText, type LedgerDraft } from './ledger-draft.ts';
 import type { QueuedText } from './ledger-state.ts';
 import { msgidOf } from './msgid.ts';
-import { deliveryOf, type KnownDelivery, unstoredDelivery } from './unstored-delivery.ts';
+import { deliveryOf, unstoredDelivery } from './unstored-delivery.ts';
 
 const COURTESY_MAX_AGE_MS = 60_000;
 /** A request that got no answer for this long reaches WeCom no more. */

@@ -1,10 +1,10 @@
 // WeCom had accepted a part and now says that it wasn't delivered: the part waits for the user's next message, or is given up.
 import type { MsgSendFail } from '@pipeline/contracts';
+import type { KnownDelivery } from '@pipeline/store';
 import type { LedgerDraft } from './ledger-draft.ts';
 import type { QueuedText } from './ledger-state.ts';
 import { findPart } from './msgid.ts';
 import { acceptPart } from './send-outcome.ts';
-import type { KnownDelivery } from './unstored-delivery.ts';
 
 const KEPT_FAILURES = 50;
 const MAX_REPORTED_FAILURES = 3;

@@ -1,10 +1,8 @@
 // A text as its delivery. One of a single part stands in the ledger itself and is stored as a delivery only when it
 // leaves the queue: until then nothing needs it, and its first send isn't held up by a write.
-import type { Delivery, DeliveryPart } from '@pipeline/store';
+import type { DeliveryPart, KnownDelivery } from '@pipeline/store';
 import type { QueuedText } from './ledger-state.ts';
 import { msgidOf } from './msgid.ts';
-
-export type KnownDelivery = Omit<Delivery, '_id' | 'expiresAt'>;
 
 /** @param source the whole text, cleaned */
 export function deliveryOf(
