@@ -16,6 +16,8 @@ export interface Acks<Message> {
   settle(message: Message, isUrgent: boolean): void;
   /** Acks all that is settled; to be called before the channel is closed. */
   flush(): void;
+  /** How many are delivered and not acked yet. */
+  unacked(): number;
   /** The channel is gone, and its delivery tags with it. */
   end(): void;
 }
@@ -70,6 +72,7 @@ export function createAcks<Message extends { fields: { deliveryTag: number } }>(
       else timer ??= setTimeout(flush, untilTick(BEHIND_ACTORS_MS));
     },
     flush,
+    unacked: () => unacked.size,
     end() {
       stopResting();
       unacked.clear();

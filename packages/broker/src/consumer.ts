@@ -15,6 +15,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
   let channel: Channel | null = null;
   /** On `channel`. */
   let flushAcks = () => {};
+  let unacked = () => 0;
   let isWanted = true;
   let isPaused = false;
   let isOpening = false;
@@ -56,6 +57,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
       opened.on('close', acks.end);
       channel = opened;
       flushAcks = acks.flush;
+      unacked = acks.unacked;
       options.onOpen?.();
       await opened.consume(
         await queueToConsume(opened, options.queue),
@@ -72,7 +74,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
           const ack = (isUrgent: boolean) => channel === opened && acks.settle(message, isUrgent);
           options.onDelivery(toDelivery(message, ack));
         },
-        { consumerTag: options.consumerTag, priority: options.priority?.() ?? 0 },
+        { consumerTag: options.consumerTag },
       );
       failures = 0;
       isSubscribed = channel === opened;
@@ -104,6 +106,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
 
   return {
     isOpen: () => isSubscribed,
+    isFull: () => isSubscribed && unacked() >= options.prefetch,
     pause() {
       isPaused = true;
     },

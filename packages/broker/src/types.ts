@@ -31,8 +31,6 @@ export interface ConsumerOptions {
   queue: string | { everythingOf: string };
   prefetch: number;
   consumerTag: string;
-  /** Asked for at each subscription; RabbitMQ 4 makes the consumer with the highest one the active one. Default 0. */
-  priority?(): number;
   /** Called for every delivery, in queue order; must not throw. */
   onDelivery(delivery: Delivery): void;
   /** A channel has opened: whatever was remembered of earlier deliveries is void. */
@@ -46,6 +44,8 @@ export interface ConsumerOptions {
 /** A subscription that outlives its channels. */
 export interface Consumer {
   isOpen(): boolean;
+  /** As many deliveries are unacked as the prefetch allows: the broker delivers no more until one is acked. */
+  isFull(): boolean;
   /** Stops handing out deliveries; those that arrive stay unacked and return to the queue when the channel closes. Until `resume`. */
   pause(): void;
   /** Closes the channel (never `basic.cancel` first, see docs/adr) and stays closed until `resume`. */

@@ -186,3 +186,34 @@ test('closing does not wait for a broker that has fallen silent', async () => {
   await silent.close();
   expect(performance.now() - startedAt).toBeLessThan(20_000);
 }, 120_000);
+
+// On RabbitMQ 4.3.6, and with consumer priorities, the queue kept the one that left first as its active consumer for ever.
+test.each(['closes its channel', 'loses its connection'])(
+  'the active consumer holds a message, the next in line %s, then so does the active one: a newcomer gets the message',
+  async (how) => {
+    const name = `left-${how.split(' ')[0]}`;
+    await vhost.queue(name, SINGLE);
+    const leave = async (brokerName: string, { consumer }: ReturnType<typeof collect>) => {
+      if (how === 'closes its channel') return consumer.close();
+      consumer.pause();
+      await vhost.closeConnections(`${brokerName} consuming`);
+      await consumer.close();
+    };
+    const [firstName, nextName] = [`${name}-first`, `${name}-next`];
+    const first = collect(await vhost.open(firstName), name, { isAcking: false });
+    await eventually('subscribed', () => first.consumer.isOpen());
+    await publish(name, 1, 1);
+    await eventually('held', () => first.got.length === 1);
+    const next = collect(await vhost.open(nextName), name);
+    await eventually('in line', () => next.consumer.isOpen());
+    await leave(nextName, next);
+    await leave(firstName, first);
+    const newcomer = collect(broker, name);
+    await eventually('the message has come', () => newcomer.got.includes('1'), { withinMs: 10_000 });
+    await publish(name, 2, 20);
+    await eventually('and all that follow', () => newcomer.got.length >= 20);
+    expect(newcomer.got).toEqual(ids(1, 20));
+    await newcomer.consumer.close();
+  },
+  120_000,
+);

@@ -5,6 +5,7 @@ export * from './messages/call-settled.ts';
 export * from './messages/customer-item.ts';
 export * from './messages/item-settled.ts';
 export * from './messages/msg-send-fail.ts';
+export * from './messages/partition-probe.ts';
 export * from './messages/ring.ts';
 export * from './messages/settlement-asked.ts';
 export * from './messages/text.ts';

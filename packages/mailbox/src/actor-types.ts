@@ -39,8 +39,14 @@ export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Ca
   groupCommit: GroupCommit<S>;
   now(): number;
   logger: Logger;
+  /** This process, by the name that it has among the replicas. */
+  replica: string;
   /** Calls under way in this process, by user and id; they outlive the actors that started them. */
   openCalls: Set<string>;
+  /** Whether a replica is alive, which then still makes the calls that it began before its partition moved. */
+  isAlive(replica: string): boolean;
+  /** No call takes longer, its outcome's way through the broker included. */
+  longestCallMs: number;
   /** Everybody waits for what is in hand: nothing rests for long. */
   isHurried(): boolean;
   /** An input threw: decide what becomes of it. */
@@ -62,9 +68,8 @@ export interface Actor<Ev> {
   hasOpenCall(): boolean;
   /** What rests now is saved at once. */
   hurry(): void;
-  /** Its partition is about to go: nothing rests any longer. */
+  /** Its partition is about to go: nothing rests any longer, no time falls due. */
   leave(): void;
   /** Forgets everything; what was not settled will be delivered again. */
   drop(): void;
-  stopTimer(): void;
 }

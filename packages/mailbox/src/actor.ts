@@ -15,6 +15,8 @@ import { createWakePauses } from './wake-pauses.ts';
  * partition by then makes the call again or runs the effects. No delivery may be left to remind of them.
  */
 const GUARD_MS = 2_000;
+/** How often to look whether the replica that makes a call is still alive. */
+const CALLER_LOOK_MS = 500;
 
 interface Applied<Ev> {
   input: Input<Ev>;
@@ -42,6 +44,8 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   const wakes = createWakePauses<S>(deps.now, behaviour.dueAt);
   /** The stored `wakeAt` is to be put off, although nothing else has changed. */
   let mustSaveWakeAt = false;
+  /** When to look again after a call that another replica makes. */
+  let lookAgainAt: number | null = null;
   const wakeType = behaviour.wake().type;
 
   /** Set to 1 after a save failed by itself, to find the event that makes it fail. */
@@ -118,7 +122,11 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       mustSaveAnyway();
     const removing = effects.done();
     const outcome = mustSave ? await save(base, draft, removing) : 'saved';
-    if (isDropped) return;
+    if (isDropped) {
+      // What is saved names this process as the one that makes the call, wherever the partition is by now.
+      if (mustSave && outcome === 'saved') await ensureCall(behaviour.callOf(base.state)?.id ?? null);
+      return;
+    }
     if (outcome !== 'saved') {
       // Stale: all is reduced again on the newer document. Refused: one by one, until the culprit stands alone.
       const culprit = inHand.length === 1 ? inHand[0] : undefined;
@@ -225,6 +233,13 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     return document && behaviour.callOf(document.state);
   };
 
+  /** Its partition has moved in the meantime: the outcome will come through the mailbox. */
+  const isMadeElsewhere = (call: Call) => {
+    const caller = kept.current()?.caller;
+    if (caller === undefined || caller === deps.replica) return false;
+    return deps.isAlive(caller) && deps.now() < call.startedAt + deps.longestCallMs;
+  };
+
   const hasOpenCall = () => {
     const call = openCall();
     return call !== null && deps.openCalls.has(callKey(call));
@@ -233,14 +248,15 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   /** @param known the call that was open in the document before this step */
   const ensureCall = async (known: string | null) => {
     const call = openCall();
-    if (isDropped || !call || deps.openCalls.has(callKey(call))) return;
+    if (!call || deps.openCalls.has(callKey(call))) return;
     if (call.id === known) {
-      inbox.unshift({ event: behaviour.callLost(call.id), settle: () => {} });
+      if (isDropped) return;
+      if (isMadeElsewhere(call)) lookAgainAt = deps.now() + CALLER_LOOK_MS;
+      else inbox.unshift({ event: behaviour.callLost(call.id), settle: () => {} });
       return;
     }
-    const isCurrent = await kept.isCurrent();
-    if (isDropped) return;
-    if (!isCurrent) {
+    if (!(await kept.isCurrent())) {
+      if (isDropped) return;
       kept.forget();
       inbox.unshift({ event: behaviour.wake(), settle: () => {} });
       return;
@@ -261,12 +277,15 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
     return document && read(document.state);
   };
 
-  const armTimer = () => alarm.set(earliest(dueAt(wakes.ownDueAt), effects.retryAt()));
+  const armTimer = () => {
+    if (!isLeaving) alarm.set(earliest(dueAt(wakes.ownDueAt), effects.retryAt(), lookAgainAt));
+  };
 
   const alarm = createAlarm(deps.now, () => {
     const now = deps.now();
     if ((effects.retryAt() ?? now + 1) <= now) void effects.run();
-    const due = dueAt(wakes.ownDueAt);
+    const due = earliest(dueAt(wakes.ownDueAt), lookAgainAt);
+    if ((lookAgainAt ?? now + 1) <= now) lookAgainAt = null;
     if (due !== null && due <= now) push({ event: behaviour.wake(), settle: () => {} });
     else armTimer();
   });
@@ -286,11 +305,12 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       unacked.length === 0 &&
       !effects.isRunning() &&
       effects.done() === 0,
-    dueAt: () => earliest(dueAt(wakes.dueAt), effects.retryAt()),
+    dueAt: () => earliest(dueAt(wakes.dueAt), effects.retryAt(), lookAgainAt),
     hasOpenCall,
     hurry: () => rest.begin(true),
     leave() {
       isLeaving = true;
+      alarm.stop();
       rest.begin(true);
     },
     drop() {
@@ -299,6 +319,5 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
       rest.end();
       for (const input of [...inHand, ...inbox]) input.dropped?.();
     },
-    stopTimer: alarm.stop,
   };
 }

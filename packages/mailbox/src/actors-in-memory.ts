@@ -1,5 +1,5 @@
 // The actors that this process has in memory, by user: made when needed, forgotten when idle or when their partition goes.
-import { sleep } from '@pipeline/runtime';
+import { waitUntil } from '@pipeline/runtime';
 import type { Actor } from './actor-types.ts';
 
 /** Actors kept in memory, unless told otherwise; beyond it idle ones go. */
@@ -8,7 +8,6 @@ const MAX_ACTORS = 5_000;
 const KEEP_IF_DUE_WITHIN_MS = 10_000;
 /** After a look for idle actors that found none. */
 const EVICTION_PAUSE_MS = 1_000;
-const CALL_GRACE_MS = 1_500;
 const DRAIN_MS = 3_000;
 
 export interface ActorsInMemory<Ev> {
@@ -19,7 +18,7 @@ export interface ActorsInMemory<Ev> {
   hurry(): void;
   /** Forgets a partition's actors; what they had not settled is delivered again. */
   dropPartition(partition: number): void;
-  /** Waits, within bounds, until a paused partition's actors have finished: calls first, then events and effects. */
+  /** Waits, within bounds, until a paused partition's actors have finished their events and effects. Calls go on. */
   drainPartition(partition: number): Promise<void>;
 }
 
@@ -69,23 +68,8 @@ export function createActorsInMemory<Ev>(options: {
     async drainPartition(partition) {
       const draining = [...actors].filter(([, entry]) => entry.partition === partition);
       for (const [, { actor }] of draining) actor.leave();
-      const areAll = (isDone: (actor: Actor<Ev>) => boolean) => () =>
-        draining.every(([userKey, entry]) => actors.get(userKey) !== entry || isDone(entry.actor));
-      await waitUntil(
-        areAll((actor) => actor.isIdle() && !actor.hasOpenCall()),
-        CALL_GRACE_MS,
-      );
-      for (const [, { actor }] of draining) actor.stopTimer();
-      await waitUntil(
-        areAll((actor) => actor.isIdle()),
-        DRAIN_MS,
-      );
+      const isDone = () => draining.every(([userKey, entry]) => actors.get(userKey) !== entry || entry.actor.isIdle());
+      await waitUntil(isDone, DRAIN_MS);
     },
   };
-}
-
-/** Looks again every 10 ms, for `ms` at the longest. */
-export async function waitUntil(condition: () => boolean, ms: number): Promise<void> {
-  const giveUpAt = performance.now() + ms;
-  while (!condition() && performance.now() < giveUpAt) await sleep(10);
 }

@@ -19,7 +19,10 @@ const FENCE_AFTER_MS = 1_000;
 
 export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup>(
   userKey: string,
-  deps: Pick<ActorDeps<S, Ev, Fx, Call, Lookup>, 'service' | 'behaviour' | 'collection' | 'groupCommit' | 'logger'>,
+  deps: Pick<
+    ActorDeps<S, Ev, Fx, Call, Lookup>,
+    'service' | 'replica' | 'behaviour' | 'collection' | 'groupCommit' | 'logger'
+  >,
 ) {
   let document: ActorDocument<S> | null = null;
   /** Monotonic ms when the document was last known to be the stored one. */
@@ -27,6 +30,13 @@ export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, 
 
   const forget = () => {
     document = null;
+  };
+
+  /** Who makes the call that `state` has open: whoever saves it first. */
+  const callerOf = (state: S, base: ActorDocument<S>): string | undefined => {
+    const call = deps.behaviour.callOf(state);
+    if (!call) return undefined;
+    return call.id === deps.behaviour.callOf(base.state)?.id ? base.caller : deps.replica;
   };
 
   return {
@@ -81,6 +91,7 @@ export function keepDocument<S, Ev extends ActorEvent, Fx extends StoredEffect, 
           newest: draft.newest,
           newestMoved: moved.length > 0 ? base.newest : base.newestMoved,
           wakeAt: wakeAt(),
+          caller: callerOf(draft.state, base),
         };
         outcome = await deps.groupCommit.save(next, [...draft.sides, ...moved]);
       } catch (error) {

@@ -1,11 +1,21 @@
 // The mailbox of a service: deliveries of its partitions go to their users' actors.
 import { type Broker, type Delivery, deadLetterOf } from '@pipeline/broker';
 import type { MailboxService } from '@pipeline/contracts';
-import { describeError, errorCode, errorFields, type Logger, type Metrics, type Repetition } from '@pipeline/runtime';
+import {
+  backoffMs,
+  describeError,
+  errorCode,
+  errorFields,
+  type Logger,
+  type Metrics,
+  type Repetition,
+  sleep,
+  waitUntil,
+} from '@pipeline/runtime';
 import type { Store, StoredEffect } from '@pipeline/store';
 import { createActor } from './actor.ts';
 import { type FaultPoint, type Input, THROWING_WAKE_PAUSE_MS, type Verdict } from './actor-types.ts';
-import { createActorsInMemory, waitUntil } from './actors-in-memory.ts';
+import { createActorsInMemory } from './actors-in-memory.ts';
 import type { ActorEvent, Behaviour, Edges, OpenCall } from './behaviour.ts';
 import { faultPointOf } from './fault-point.ts';
 import { createGroupCommit } from './group-commit.ts';
@@ -14,12 +24,19 @@ import { clearLoneRuns, type FailedEvent, judgeSuspect, retryOrPark } from './po
 import { createSubscriptions, type PartitionsHeld } from './subscriptions.ts';
 import { startWakeSweep } from './wake-sweep.ts';
 
-/** For the outcomes of calls that end after their partition has gone. */
-const CALL_GRACE_MS = 1_500;
+/** Of the 8 s that a service has for its stop, for giving up partitions and waiting for the outcomes of open calls. */
+const STOP_MS = 7_000;
+/** For an outcome's way through the broker. */
+const FORWARDING_MS = 2_000;
+const FORWARD_RETRY_FIRST_MS = 100;
+const FORWARD_RETRY_MAX_MS = 1_000;
 
 export interface Mailbox<Ev> {
   start(): void;
-  /** Pause, drain, close the channels; then gives open calls a moment and hands their outcomes over. */
+  /**
+   * Gives up each partition (pause, drain, close) as soon as another replica stands by; then waits for the outcomes of
+   * open calls and hands them over. Within 7 s: what takes longer is called again by the next owner.
+   */
   stop(): Promise<void>;
   /**
    * Hands an event that happened in this process to its user's actor, if that is in memory here: spares it the way
@@ -46,6 +63,8 @@ export function createMailbox<
   replica: string;
   partitions: number;
   prefetch: number;
+  /** No call takes longer. */
+  longestCallMs: number;
   broker: Broker;
   store: Store;
   behaviour: Behaviour<S, Ev, Fx, Call, Lookup>;
@@ -53,6 +72,8 @@ export function createMailbox<
   logger: Logger;
   metrics: Metrics;
   maxActors?: number;
+  /** For tests: how often to look whether partitions are delivered; 1 s unless told. */
+  stallLookMs?: number;
   /** Called between the steps of handling an event, for tests. */
   faultPoint?: FaultPoint;
 }): Mailbox<Ev> {
@@ -86,7 +107,10 @@ export function createMailbox<
       groupCommit,
       now: store.now,
       logger,
+      replica: options.replica,
       openCalls,
+      isAlive: (name) => subscriptions.isAlive(name),
+      longestCallMs: options.longestCallMs + FORWARDING_MS,
       isHurried: () => loneRuns.isWaiting(),
       failed,
       storeAway: (error) => subscriptions.storeAway(error),
@@ -183,17 +207,26 @@ export function createMailbox<
     return null;
   };
 
+  /** While this process lives nobody else makes the call, so its outcome must get through: for as long as anybody waits. */
+  const forwardOutcome = async (userKey: string, event: Ev) => {
+    const giveUpAt = performance.now() + options.longestCallMs;
+    for (let attempt = 0; performance.now() < giveUpAt; attempt++) {
+      try {
+        return await edges.forwardOutcome(userKey, event);
+      } catch (error) {
+        logger.warn({ userKey, ...errorFields(error) }, 'outcome.not-forwarded');
+        await sleep(backoffMs(attempt, FORWARD_RETRY_FIRST_MS, FORWARD_RETRY_MAX_MS));
+      }
+    }
+  };
+
   const outcome = (userKey: string, callKey: string, event: Ev) => {
     const saved = () => openCalls.delete(callKey);
     const forward = () => {
-      const forwarded = edges
-        .forwardOutcome(userKey, event)
-        // Lost: the owner of the partition makes the call again, with the same ids.
-        .catch((error) => logger.warn({ userKey, ...errorFields(error) }, 'outcome.not-forwarded'))
-        .finally(() => {
-          openCalls.delete(callKey);
-          forwarding.delete(forwarded);
-        });
+      const forwarded = forwardOutcome(userKey, event).finally(() => {
+        openCalls.delete(callKey);
+        forwarding.delete(forwarded);
+      });
       forwarding.add(forwarded);
     };
     const known = actors.get(userKey);
@@ -220,9 +253,11 @@ export function createMailbox<
     },
     async stop() {
       isStopping = true;
+      const endsAt = performance.now() + STOP_MS;
       await Promise.all([sweep?.stop(), subscriptions.stop()]);
-      // Outcomes that come now go through the broker; calls that take longer are made again by whoever is next.
-      await waitUntil(() => openCalls.size === 0 && forwarding.size === 0, CALL_GRACE_MS);
+      // Outcomes that come now go through the broker. Until `end` the others leave the calls to us.
+      await waitUntil(() => openCalls.size === 0 && forwarding.size === 0, endsAt - performance.now());
+      await subscriptions.end();
     },
     offer(userKey, event, dropped) {
       const known = isStopping ? undefined : actors.get(userKey);

@@ -22,7 +22,7 @@ test('a replica that a read finds twice, or that has said more since, counts onc
   });
   expect(await promise).toEqual([
     { name: 'b', subscribed: { 0: 2 } },
-    { name: 'a', subscribed: { 1: 3 } },
+    { name: 'a', subscribed: { 1: 3 }, isLeaving: false },
   ]);
   await membership.leave();
 });

@@ -3,6 +3,8 @@ import { errorFields, type Logger, sleep, waitAtMost } from '@pipeline/runtime';
 import type { Replica, Store } from '@pipeline/store';
 
 const BEAT_MS = 1_000;
+/** Of one that is leaving: it waits for the others to step in. */
+const LEAVING_BEAT_MS = 200;
 /** Three beats missed: taken for dead. */
 const EXPIRY_MS = 3_000;
 const LEAVE_MS = 1_000;
@@ -10,6 +12,8 @@ const LEAVE_MS = 1_000;
 export interface Membership {
   /** Says at once what has changed. */
   beatSoon(): void;
+  /** Says at once, and from now on, that this replica takes no partitions any more. */
+  sayLeaving(): void;
   /** The last word: from now on nobody takes this replica for alive. */
   leave(): Promise<void>;
 }
@@ -27,12 +31,13 @@ export function joinMembership(deps: {
 }): Membership {
   const { service, name, store, logger } = deps;
   let isLeaving = false;
+  let isEnded = false;
   let pause = new AbortController();
 
   const beat = async () => {
     const subscribed = deps.subscribed();
     if (!subscribed) return;
-    const self = { name, subscribed };
+    const self = { name, subscribed, isLeaving };
     const now = store.now();
     const [alive] = await Promise.all([
       store.replicas.alive(service, now - EXPIRY_MS),
@@ -40,22 +45,26 @@ export function joinMembership(deps: {
     ]);
     // By name: whoever beats during the read moves up in the index that is read, and may be found twice.
     const byName = new Map([...alive, self].map((one) => [one.name, one]));
-    if (!isLeaving) deps.onAlive([...byName.values()]);
+    if (!isEnded) deps.onAlive([...byName.values()]);
   };
 
   const running = (async () => {
-    while (!isLeaving) {
+    while (!isEnded) {
       // Anew before each beat: what changes during one is said by the next, at once.
       pause = new AbortController();
       const said = beat().catch((error) => logger.warn(errorFields(error), 'heartbeat.failed'));
       await waitAtMost(EXPIRY_MS, said);
-      await sleep(BEAT_MS, pause.signal);
+      await sleep(isLeaving ? LEAVING_BEAT_MS : BEAT_MS, pause.signal);
     }
   })();
   return {
     beatSoon: () => pause.abort(),
-    async leave() {
+    sayLeaving() {
       isLeaving = true;
+      pause.abort();
+    },
+    async leave() {
+      isEnded = true;
       pause.abort();
       const left = running.then(() => store.replicas.leave(service, name));
       await waitAtMost(

@@ -1,11 +1,25 @@
 // Which partitions this replica reads: shared out among those alive, given up while the database is away.
 import type { Broker, Delivery } from '@pipeline/broker';
 import { type MailboxService, mailboxQueues } from '@pipeline/contracts';
-import { backoffMs, errorFields, type Logger, type Metrics, RetryableError, sleep } from '@pipeline/runtime';
+import {
+  backoffMs,
+  errorFields,
+  type Logger,
+  type Metrics,
+  type Repetition,
+  RetryableError,
+  repeat,
+  sleep,
+  waitUntil,
+} from '@pipeline/runtime';
 import type { Replica, Store } from '@pipeline/store';
 import { type Assignment, assignPartitions } from './assign-partitions.ts';
 import { joinMembership, type Membership } from './membership.ts';
-import { createPlaceInLine, type Role } from './place-in-line.ts';
+import { createPartitionConsumer, type Role } from './partition-consumer.ts';
+
+/** A partition is given up without a successor after so long: nobody may be able to come. */
+const SUCCESSOR_MS = 2_500;
+const STALL_LOOK_MS = 1_000;
 
 /** For `/readyz`: who reads what. */
 export interface PartitionsHeld {
@@ -19,8 +33,12 @@ export interface Subscriptions {
   start(): void;
   /** Without the database nothing can be decided: give the partitions up (another replica may reach it), come back with it. */
   storeAway(error: unknown): void;
-  /** Pauses, drains and closes each partition, then tells the others. */
+  /** Tells the others, and pauses, drains and closes each partition once another replica stands by. */
   stop(): Promise<void>;
+  /** After `stop`: from now on nobody takes this replica for alive. */
+  end(): Promise<void>;
+  /** Whether that replica lives, this one and those that are leaving included. */
+  isAlive(replica: string): boolean;
   /** Null while every partition that is this replica's to read is subscribed, else the reason why not. */
   problem(): string | null;
   held(): PartitionsHeld;
@@ -31,7 +49,7 @@ export function createSubscriptions(options: {
   replica: string;
   partitions: number;
   prefetch: number;
-  broker: Pick<Broker, 'consume' | 'problem'>;
+  broker: Pick<Broker, 'consume' | 'publish' | 'problem'>;
   store: Pick<Store, 'problem' | 'whenUp' | 'replicas' | 'now'>;
   logger: Logger;
   metrics: Metrics;
@@ -40,15 +58,19 @@ export function createSubscriptions(options: {
   drain(partition: number): Promise<void>;
   /** Its channel has opened or closed: whatever is remembered of it is void. */
   forget(partition: number): void;
+  /** For tests: how often to look whether partitions are delivered. */
+  stallLookMs?: number | undefined;
 }): Subscriptions {
   const { service, replica, broker, store, logger, metrics } = options;
   const stopping = new AbortController();
   let membership: Membership | null = null;
   let isSuspended = false;
+  let others: Replica[] = [];
   let alive: string[] = [];
+  let looking: Repetition | null = null;
   let assigned: Assignment[] = [];
   const places = mailboxQueues(service, options.partitions).map((queue, partition) =>
-    createPlaceInLine({
+    createPartitionConsumer({
       queue,
       prefetch: options.prefetch,
       consumerTag: `${replica} ${queue}`,
@@ -59,10 +81,18 @@ export function createSubscriptions(options: {
       forget: () => options.forget(partition),
       // The others wait for it.
       onSubscribed: () => membership?.beatSoon(),
+      onStalled() {
+        stalls.inc();
+        logger.error({ queue }, 'partition.stalled');
+      },
     }),
   );
   const heldAs = (role: Role) =>
     [...places.keys()].filter((partition) => places[partition]?.role() === role && places[partition]?.since() !== null);
+  const stalls = metrics.counter(
+    'mailbox_partitions_stalled_total',
+    'Times a partition had messages and an owner but delivered nothing, and was subscribed anew',
+  );
   metrics.gaugeOf('mailbox_partitions_owned', 'Partitions that this replica reads', () => heldAs('owner').length);
   metrics.gaugeOf('mailbox_partitions_standby', 'Partitions it would take over', () => heldAs('standby').length);
 
@@ -80,8 +110,9 @@ export function createSubscriptions(options: {
   };
 
   const onAlive = (replicas: Replica[]) => {
+    others = replicas.filter(({ name }) => name !== replica);
     if (isSuspended || stopping.signal.aborted) return;
-    const names = replicas.map(({ name }) => name).sort();
+    const names = replicas.flatMap(({ name, isLeaving }) => (isLeaving ? [] : [name])).sort();
     if (names.join() !== alive.join()) {
       alive = names;
       assigned = assignPartitions(names, options.partitions);
@@ -95,6 +126,9 @@ export function createSubscriptions(options: {
       places[partition]?.follow(owner === replica ? 'owner' : standby === replica ? 'standby' : null, ownersPlace);
     }
   };
+
+  const hasSuccessor = (partition: number) =>
+    others.some(({ subscribed, isLeaving }) => !isLeaving && subscribed[partition] !== undefined);
 
   const storeAway = (error: unknown) => {
     if (isSuspended) return;
@@ -119,19 +153,37 @@ export function createSubscriptions(options: {
   return {
     start() {
       membership = joinMembership({ service, name: replica, store, logger, subscribed, onAlive });
+      looking = repeat({
+        everyMs: options.stallLookMs ?? STALL_LOOK_MS,
+        isPossible: () => !isSuspended && broker.problem() === null,
+        work: async () => places.forEach((place) => void place.look()),
+        logger,
+        failed: 'stall-look.failed',
+      });
     },
     storeAway,
     async stop() {
       stopping.abort();
-      await Promise.all(places.map((place) => place.leave()));
+      await looking?.stop();
+      membership?.sayLeaving();
+      const mayCome = () => !isSuspended && others.some(({ isLeaving }) => !isLeaving);
+      await Promise.all(
+        places.map(async (place, partition) => {
+          if (place.since() !== null) await waitUntil(() => hasSuccessor(partition) || !mayCome(), SUCCESSOR_MS);
+          await place.leave();
+        }),
+      );
       assigned = [];
-      await membership?.leave();
     },
+    end: async () => membership?.leave(),
+    isAlive: (name) => name === replica || others.some((other) => other.name === name),
     problem() {
       if (isSuspended) return 'the database is away: partitions given up';
       if (assigned.length === 0) return 'no partition is assigned';
       const missing = places.filter((place) => !place.isSettled()).length;
-      return missing === 0 ? null : `${missing} of ${places.length} partitions not subscribed`;
+      if (missing > 0) return `${missing} of ${places.length} partitions not subscribed`;
+      const stalled = [...places.keys()].filter((partition) => places[partition]?.isStalled());
+      return stalled.length === 0 ? null : `RabbitMQ delivers nothing from partitions ${stalled.join(', ')}`;
     },
     held: () => ({ owned: heldAs('owner'), standingBy: heldAs('standby'), replicas: alive }),
   };

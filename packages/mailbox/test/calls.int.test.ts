@@ -19,8 +19,9 @@ afterEach(async () => {
 afterAll(() => rig?.drop(), 20_000);
 
 /** A replica whose calls are noted in `made`. */
-const start = async (made: string[] = [], call?: (call: ToyCall) => Promise<void>) => {
+const start = async (made: string[] = [], call?: (call: ToyCall) => Promise<void>, name = 'toy') => {
   const replica = await rig.startReplica({
+    name,
     edges: {
       async call(_userKey, toyCall): Promise<ToyEvent> {
         const { id, n, ms } = toyCall;
@@ -111,4 +112,57 @@ test('a call that rejects, against its contract, is made again', async () => {
   await rig.send(user, { n: 1, callMs: 1 });
   await rig.passesOn(user, ['1', 'called:1']);
   expect(made).toEqual(['1:1', '1:2']);
+}, 120_000);
+
+/** Users with an open call of 3.5 s each, longer than its guard, at a replica `a` that is alone. */
+async function openSlowCalls(prefix: string, made: string[]) {
+  const a = await start(made, () => sleep(3_500), 'a');
+  const users = userNames(20, prefix);
+  for (const user of users) await rig.send(user, { n: 1, callMs: 1 });
+  await eventually('all calls are open', () => made.length === users.length);
+  return { a, users };
+}
+
+async function areAnsweredOnce(users: string[]) {
+  await Promise.all(users.map((user) => rig.passesOn(user, ['1', '2', 'called:1'])));
+  for (const user of users) expect((await rig.stateOf(user))?.called).toEqual([1]);
+}
+
+test('a call that is open when its partition moves to a newcomer is not made again, and holds up nothing', async () => {
+  const made: string[] = [];
+  const { users } = await openSlowCalls('joined', made);
+  const b = await start(made, async () => {}, 'b');
+  await eventually('the newcomer has its share', () => b.mailbox.held().owned.length === 1);
+  await Promise.all(users.map((user) => rig.send(user, { n: 2 })));
+  await Promise.all(users.map((user) => rig.passesOn(user, ['1', '2'])));
+  expect(users.filter((user) => rig.recorded.get(user)?.includes('called:1'))).toEqual([]);
+  await areAnsweredOnce(users);
+  expect(made).toEqual(users.map(() => '1:1'));
+}, 120_000);
+
+test('a call that is open when its process stops is not made again: the stop waits for its outcome', async () => {
+  const made: string[] = [];
+  const { a, users } = await openSlowCalls('stopped', made);
+  await start(made, async () => {}, 'b');
+  const stopping = a.mailbox.stop();
+  await eventually('the other has everything', () => replicas[1]?.mailbox.held().owned.length === 2);
+  await Promise.all(users.map((user) => rig.send(user, { n: 2 })));
+  await areAnsweredOnce(users);
+  await stopping;
+  expect(made).toEqual(users.map(() => '1:1'));
+}, 120_000);
+
+test('a call whose outcome never comes is made again by the next owner, although the process is alive', async () => {
+  const made: string[] = [];
+  const never = Promise.withResolvers<void>();
+  await start(made, () => never.promise, 'a');
+  const users = userNames(4, 'hung');
+  for (const user of users) await rig.send(user, { n: 1, callMs: 1 });
+  await eventually('all calls are open', () => made.length === users.length);
+  const again: string[] = [];
+  const b = await start(again, async () => {}, 'b');
+  await eventually('the newcomer has its share', () => b.mailbox.held().owned.length === 1);
+  await eventually('its users are called again', () => again.length > 0, { withinMs: 20_000 });
+  expect(new Set(again)).toEqual(new Set(['1:2']));
+  never.resolve();
 }, 120_000);

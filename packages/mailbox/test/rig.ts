@@ -32,6 +32,7 @@ export interface ReplicaOptions {
   edges?: Partial<Edges<ToyEvent, ToyEffect, ToyCall, never>>;
   faultPoint?: (point: string) => Promise<void> | void;
   maxActors?: number;
+  stallLookMs?: number;
 }
 
 export interface Rig extends TestServers {
@@ -90,7 +91,7 @@ export async function openRig(partitions = 2, { isRecording = true } = {}): Prom
     states,
     recorded,
     record,
-    async startReplica({ name = 'toy', mongoUri = servers.mongoUri, edges, faultPoint, maxActors } = {}) {
+    async startReplica({ name = 'toy', mongoUri = servers.mongoUri, edges, faultPoint, maxActors, stallLookMs } = {}) {
       const ownStore = await openStore({ uri: mongoUri, logger });
       const ownBroker = await createBroker({ url: servers.amqpUrl, name, logger });
       const metrics = createMetrics('toy');
@@ -99,6 +100,7 @@ export async function openRig(partitions = 2, { isRecording = true } = {}): Prom
         replica: name,
         partitions,
         prefetch: 200,
+        longestCallMs: 5_000,
         broker: ownBroker,
         store: ownStore,
         behaviour: toyBehaviour,
@@ -107,6 +109,7 @@ export async function openRig(partitions = 2, { isRecording = true } = {}): Prom
         metrics,
         ...(faultPoint ? { faultPoint } : {}),
         ...(maxActors ? { maxActors } : {}),
+        ...(stallLookMs ? { stallLookMs } : {}),
       });
       // As the services do, which wait for the topology: else the first heartbeat would be left out.
       await eventually(`${name} is connected`, () => ownBroker.problem() === null, { everyMs: 5 });

@@ -25,6 +25,12 @@ export async function waitAtMost(ms: number, work: Promise<unknown>): Promise<vo
   await Promise.race([work, sleep(ms, done.signal)]).finally(() => done.abort());
 }
 
+/** Looks again every 10 ms, for `ms` at the longest. */
+export async function waitUntil(condition: () => boolean, ms: number): Promise<void> {
+  const giveUpAt = performance.now() + ms;
+  while (!condition() && performance.now() < giveUpAt) await sleep(10);
+}
+
 const TICK_MS = 250;
 
 /**

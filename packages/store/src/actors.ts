@@ -24,6 +24,8 @@ export interface ActorDocument<S> {
   newestMoved: Record<string, number>;
   /** The earliest due time, epoch ms; null when nothing is due. */
   wakeAt: number | null;
+  /** The replica whose process makes the call that the state has open. */
+  caller?: string | undefined;
   /** When the sweep last claimed this document, epoch ms. Neither state nor version. */
   wokenAt?: number;
 }
@@ -61,6 +63,7 @@ const schema = new Schema(
     newest: Schema.Types.Mixed,
     newestMoved: Schema.Types.Mixed,
     wakeAt: Number,
+    caller: String,
     wokenAt: Number,
   },
   { versionKey: false, minimize: false },

@@ -9,10 +9,12 @@ export interface Replica {
   name: string;
   /** By partition: epoch ms when this replica's channel was opened. It tells one subscription from the next. */
   subscribed: Record<string, number>;
+  /** It is stopping: no partition is its any more, but its open calls still are. */
+  isLeaving?: boolean;
 }
 
 const schema = new Schema(
-  { _id: String, service: String, name: String, beatAt: Date, subscribed: Object },
+  { _id: String, service: String, name: String, beatAt: Date, subscribed: Object, isLeaving: Boolean },
   { versionKey: false },
 );
 schema.index({ beatAt: 1 }, { expireAfterSeconds: RETENTION_S });
@@ -22,11 +24,11 @@ export function replicas(connection: Connection) {
   const idOf = (service: string, name: string) => `${service}:${name}`;
   return {
     /** Says that a replica is alive. @param now epoch ms, database clock */
-    beat: (service: string, { name, subscribed }: Replica, now: number) =>
+    beat: (service: string, { name, subscribed, isLeaving = false }: Replica, now: number) =>
       storing(() =>
         model.updateOne(
           { _id: idOf(service, name) },
-          { $set: { service, name, subscribed, beatAt: new Date(now) } },
+          { $set: { service, name, subscribed, isLeaving, beatAt: new Date(now) } },
           { upsert: true },
         ),
       ),
@@ -34,7 +36,7 @@ export function replicas(connection: Connection) {
     alive: (service: string, since: number): Promise<Replica[]> =>
       storing(() =>
         model
-          .find({ service, beatAt: { $gt: new Date(since) } }, { _id: 0, name: 1, subscribed: 1 })
+          .find({ service, beatAt: { $gt: new Date(since) } }, { _id: 0, name: 1, subscribed: 1, isLeaving: 1 })
           .sort({ name: 1 })
           .lean<Replica[]>()
           .exec(),

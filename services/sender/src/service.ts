@@ -102,6 +102,8 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
       replica,
       partitions,
       prefetch: PREFETCH,
+      // Its token may have to be fetched first.
+      longestCallMs: 2 * config.WECOM_TIMEOUT_MS,
       broker: openedBroker,
       store: openedStore,
       behaviour: ledgerBehaviour({

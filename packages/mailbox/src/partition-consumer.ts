@@ -1,15 +1,14 @@
 // One partition, seen from this replica: its place among the queue's consumers, of which the broker lets one be active.
 import type { Broker, Consumer, Delivery } from '@pipeline/broker';
-
-/** Owners go first where the broker heeds priorities (RabbitMQ 4); elsewhere whoever came first does. */
-const OWNER_PRIORITY = 10;
+import { partitionProbe } from '@pipeline/contracts';
+import { createStallGuard } from './stall-guard.ts';
 
 export type Role = 'owner' | 'standby' | null;
 
-export interface PlaceInLine {
+export interface PartitionConsumer {
   /**
-   * Does what the role asks for. Nobody gives up a place before the owner has one, so a partition is never without
-   * consumers; whoever may stand before the owner then leaves: pause, drain, close (docs/adr/0003).
+   * Does what the role asks for. Who subscribed first is active, so nobody gives up a place before the owner has one;
+   * whoever stands before the owner then leaves: pause, drain, close (docs/adr/0003).
    * @param ownersPlace names the owner's present subscription; null if it has none
    */
   follow(role: Role, ownersPlace: string | null): void;
@@ -18,17 +17,20 @@ export interface PlaceInLine {
   since(): number | null;
   /** False while the role asks for a place and there is none. */
   isSettled(): boolean;
+  /** To be called once a second: notices when the broker delivers nothing, and then subscribes anew. */
+  look(): void;
+  isStalled(): boolean;
   /** Pause, drain, close; the end. */
   leave(): Promise<void>;
   /** Closes at once, as `follow` finds it next time. */
   abandon(): Promise<void>;
 }
 
-export function createPlaceInLine(options: {
+export function createPartitionConsumer(options: {
   queue: string;
   prefetch: number;
   consumerTag: string;
-  broker: Pick<Broker, 'consume'>;
+  broker: Pick<Broker, 'consume' | 'publish'>;
   now(): number;
   onDelivery(delivery: Delivery): void;
   /** Waits until what has begun is finished. */
@@ -36,8 +38,9 @@ export function createPlaceInLine(options: {
   /** The channel has opened or closed: whatever is remembered is void. */
   forget(): void;
   onSubscribed(): void;
-}): PlaceInLine {
-  const { queue, prefetch, consumerTag, onDelivery, onSubscribed } = options;
+  onStalled(): void;
+}): PartitionConsumer {
+  const { queue, prefetch, consumerTag, onSubscribed } = options;
   let consumer: Consumer | null = null;
   let isWanted = false;
   let leaving: Promise<void> | null = null;
@@ -47,6 +50,23 @@ export function createPlaceInLine(options: {
   let behind: string | null = null;
   let openedAt: number | null = null;
 
+  const guard = createStallGuard({
+    probe: () => {
+      const messageId = `probe:${consumerTag}`;
+      // The default exchange: straight into the queue.
+      return options.broker.publish('', queue, {
+        type: partitionProbe.type,
+        messageId,
+        correlationId: messageId,
+        body: {},
+      });
+    },
+    noticed() {
+      options.onStalled();
+      leaveAndSettle();
+    },
+  });
+
   const subscribe = () => {
     isWanted = true;
     if (consumer) return consumer.resume();
@@ -54,8 +74,11 @@ export function createPlaceInLine(options: {
       queue,
       prefetch,
       consumerTag,
-      priority: () => (role === 'owner' ? OWNER_PRIORITY : 0),
-      onDelivery,
+      onDelivery(delivery) {
+        guard.delivered();
+        if (delivery.type === partitionProbe.type) delivery.ack();
+        else options.onDelivery(delivery);
+      },
       onOpen() {
         openedAt = Math.round(options.now());
         behind = ownersPlace;
@@ -76,16 +99,19 @@ export function createPlaceInLine(options: {
     isWanted = false;
   };
 
+  const leaveAndSettle = () => {
+    leaving = leave().finally(() => {
+      leaving = null;
+      settle();
+    });
+  };
+
   const settle = () => {
     if (leaving) return; // and looks again afterwards
     const isBeforeOwner = ownersPlace !== null && behind !== ownersPlace;
     const mustLeave = role === null ? ownersPlace !== null : role === 'standby' && isBeforeOwner;
     if (!isWanted && role !== null) subscribe();
-    else if (isWanted && mustLeave)
-      leaving = leave().finally(() => {
-        leaving = null;
-        settle();
-      });
+    else if (isWanted && mustLeave) leaveAndSettle();
   };
 
   return {
@@ -97,6 +123,10 @@ export function createPlaceInLine(options: {
     role: () => role,
     since: () => (consumer?.isOpen() && !leaving ? openedAt : null),
     isSettled: () => role === null || leaving !== null || consumer?.isOpen() === true,
+    look() {
+      guard.look(role === 'owner' && !leaving && consumer?.isOpen() === true && !consumer.isFull());
+    },
+    isStalled: guard.isStalled,
     async leave() {
       role = null;
       ownersPlace = null;
