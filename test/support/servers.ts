@@ -16,10 +16,16 @@ function fromEnvironment(name: string): string {
   return value;
 }
 
-/** A fresh vhost and database name on the servers that `npm test` provides. */
-export async function createTestServers(): Promise<TestServers> {
-  const baseUrl = fromEnvironment('RABBITMQ_URL');
-  const managementUrl = process.env.RABBITMQ_MANAGEMENT_URL ?? defaultManagementUrl(baseUrl);
+/**
+ * A fresh vhost and database name on the servers that `npm test` provides.
+ * @param ownRabbitmq takes that one instead of theirs
+ */
+export async function createTestServers(
+  ownRabbitmq?: Pick<TestServers, 'amqpUrl' | 'managementUrl'>,
+): Promise<TestServers> {
+  const baseUrl = ownRabbitmq?.amqpUrl ?? fromEnvironment('RABBITMQ_URL');
+  const managementUrl =
+    ownRabbitmq?.managementUrl ?? process.env.RABBITMQ_MANAGEMENT_URL ?? defaultManagementUrl(baseUrl);
   const vhost = `test-${randomBytes(6).toString('hex')}`;
   const management = createManagementApi(managementUrl);
   await management.put(`/vhosts/${vhost}`, {});
@@ -37,8 +43,11 @@ export async function createTestServers(): Promise<TestServers> {
 }
 
 /** The same with the topology applied. */
-export async function createTestServersWithTopology(partitions = 24): Promise<TestServers> {
-  const servers = await createTestServers();
+export async function createTestServersWithTopology(
+  partitions = 24,
+  ...ownRabbitmq: Parameters<typeof createTestServers>
+): Promise<TestServers> {
+  const servers = await createTestServers(...ownRabbitmq);
   await applyTopology({ amqpUrl: servers.amqpUrl, managementUrl: servers.managementUrl, partitions });
   return servers;
 }

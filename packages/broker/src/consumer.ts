@@ -64,6 +64,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
         (message) => {
           // null: the broker has cancelled us (queue deleted, consumer time-out). Never carry on: begin anew.
           if (message === null) {
+            logger.warn({ queue }, 'consumer.cancelled');
             acks.flush();
             lost(opened);
             void closed(opened);

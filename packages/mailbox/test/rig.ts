@@ -4,6 +4,7 @@ import { exchanges, mailboxQueues } from '@pipeline/contracts';
 import { createLogger, createMetrics } from '@pipeline/runtime';
 import { type ActorCollection, type ActorDocument, openStore, type Store } from '@pipeline/store';
 import { eventually } from '../../../test/support/eventually.ts';
+import type { OwnRabbitmq } from '../../../test/support/own-rabbitmq.ts';
 import { createTestServersWithTopology, type TestServers } from '../../../test/support/servers.ts';
 import { createMailbox, type Edges, type Mailbox } from '../src/index.ts';
 import {
@@ -59,8 +60,11 @@ export interface Rig extends TestServers {
 const logger = createLogger({ service: 'toy', level: process.env.TEST_LOG_LEVEL ?? 'silent' });
 
 /** @param options `isRecording: false` leaves the sender's queues alone until `record` is called */
-export async function openRig(partitions = 2, { isRecording = true } = {}): Promise<Rig> {
-  const servers = await createTestServersWithTopology(partitions);
+export async function openRig(
+  partitions = 2,
+  { isRecording = true, rabbitmq }: { isRecording?: boolean; rabbitmq?: OwnRabbitmq } = {},
+): Promise<Rig> {
+  const servers = await createTestServersWithTopology(partitions, rabbitmq?.urls());
   const store = await openStore({ uri: servers.mongoUri, logger });
   const broker = await createBroker({ url: servers.amqpUrl, name: 'rig', logger });
   const recorded = new Map<string, string[]>();
