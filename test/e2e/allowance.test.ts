@@ -1,5 +1,6 @@
 // Five messages after each of the customer's (docs/behaviour.md, section 7).
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { sleep } from '@pipeline/runtime';
 import { render } from '@pipeline/texts';
 import { longAnswer } from '../simulators/bridge/answers.ts';
 import { answerTo, createDialogue, type Dialogue, metric } from '../support/dialogue.ts';
@@ -77,6 +78,54 @@ describe('an answer of more parts than are left', () => {
     pipeline.wecom.control.sendMessage({ externalUserId: user, msgtype: 'image' });
     await hearsRest(user);
     await eventually('the notice', () => pipeline.heard(user).at(-1) === render('unsupported'), { withinMs: 30_000 });
+    users.takesNote(user);
+  });
+});
+
+describe('five messages in a row', () => {
+  const prompts = (user: string) => Array.from({ length: 5 }, (_, index) => `${user} 第${index + 1}问`);
+  const isAnswered = (user: string) => (prompt: string) =>
+    pipeline.heard(user).some((text) => text.includes(`「${prompt}」`));
+
+  test.each([300, 0])('%d ms apart are all answered, or the last text says 继续', async (apartMs) => {
+    const user = `wm-five-${apartMs}`;
+    const isOnePage = apartMs === 0;
+    await users.bind(user);
+    pipeline.bridge.control.addRule({ user, behaviour: { delayMs: 2_000 } });
+    if (isOnePage)
+      pipeline.wecom.control.sendMessages(prompts(user).map((content) => ({ externalUserId: user, content })));
+    for (const prompt of isOnePage ? [] : prompts(user)) {
+      pipeline.say(user, prompt);
+      await sleep(apartMs);
+    }
+    await eventually(
+      'all tasks are done',
+      () => {
+        const tasks = pipeline.bridge.control.tasks({ user });
+        return tasks.length === 5 && tasks.every(({ callbacks }) => callbacks[0]?.hasEnded);
+      },
+      { withinMs: 30_000 },
+    );
+    const hasAll = () => prompts(user).every(isAnswered(user));
+    const wasTold = () => pipeline.heard(user).at(-1)?.endsWith(more) === true;
+    await eventually('all is heard, or the last text says that there is more', () => hasAll() || wasTold());
+    // Five sends pay for `thinking`, one `queued` and three answers.
+    if (isOnePage) expect(hasAll()).toBe(false);
+    if (!hasAll()) {
+      await eventually('an operator sees who waits', async () => {
+        const { url: sender } = pipeline.services.sender;
+        return (
+          (await metric(sender, 'sender_users_waiting')) === 1 && (await metric(sender, 'sender_texts_waiting')) > 0
+        );
+      });
+      pipeline.say(user, '继续');
+      await eventually('the rest comes', hasAll);
+    }
+    const heard = pipeline.heard(user).join('\n');
+    const places = prompts(user).map((prompt) => heard.indexOf(`「${prompt}」`));
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    expect(pipeline.bridge.control.tasks({ user })).toHaveLength(5);
+    expect(pipeline.wecom.control.refused({ user })).toEqual([]);
     users.takesNote(user);
   });
 });

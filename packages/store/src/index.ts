@@ -26,3 +26,4 @@ export {
   taskId,
   taskStartedWrite,
 } from './tasks.ts';
+export type { WaitingTexts } from './waiting-texts.ts';

@@ -19,6 +19,7 @@ import { storing } from './store-errors.ts';
 import { syncCursors } from './sync-cursors.ts';
 import { tasks } from './tasks.ts';
 import { transactions } from './transactions.ts';
+import { waitingTexts } from './waiting-texts.ts';
 
 const RETRY_MS = 300;
 
@@ -44,6 +45,7 @@ export async function openStore(options: { uri: string; logger: Logger; signal?:
     replicas: replicas(database),
     syncCursors: syncCursors(database),
     tasks: tasks(database),
+    waitingTexts: waitingTexts(database),
   };
   const transacting = transactions(database, connection.now);
   const conversations = actorCollection<never>(database, 'conversations');

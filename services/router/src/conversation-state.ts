@@ -89,6 +89,8 @@ export type ConversationEffect =
       arriving?: Answer;
       /** Tells the sender of the message, too. */
       renewal?: Renewal;
+      /** How many answers are still to come; effects stored earlier don't say. */
+      expected?: number;
       decidedAt: number;
     }
   | {

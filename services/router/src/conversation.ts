@@ -1,5 +1,6 @@
 // The router's every decision about one user, as a pure reducer: state and event in, state and effects out.
 import type { Decision, ReduceContext } from '@pipeline/mailbox';
+import { countWaiting } from './admission.ts';
 import { type ConversationDraft, draftFrom } from './conversation-draft.ts';
 import type {
   BridgeCall,
@@ -37,13 +38,19 @@ export function createConversationReducer(settings: ConversationSettings) {
   return (before: ConversationState, event: ConversationEvent, context: ReduceContext): ConversationDecision => {
     const draft = draftFrom(before, context, settings);
     applyEvent(draft, event);
-    const { state, effects, sides } = draft;
+    const { state, sides } = draft;
+    const effects = draft.effects.map((effect) =>
+      effect.kind === 'text' ? { ...effect, expected: countExpected(state) } : effect,
+    );
     let { lookup } = draft;
     // The next message's turn has come: binding and instance are read now, never earlier.
     if (!lookup && !state.turn && state.entries[0]?.status === 'accepted') lookup = { kind: 'destination' };
     return { state, effects, sides, ...(lookup ? { lookup } : {}) };
   };
 }
+
+/** How many answers the user is owed: of the turn that runs and of those that wait. */
+const countExpected = ({ turn, entries }: ConversationState): number => (turn ? 1 : 0) + countWaiting(entries);
 
 function applyEvent(draft: ConversationDraft, event: ConversationEvent) {
   switch (event.type) {

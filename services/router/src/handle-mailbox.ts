@@ -155,8 +155,8 @@ export function conversationEdges(deps: {
         arrivedAnswers.forget(id);
       } else if (effect.kind === 'text') {
         const content = await contentOf(userKey, effect);
-        const { textKind: kind, decidedAt, renewal } = effect;
-        const body = { textId: messageId, msgId, kind, decidedAt, content, renewal };
+        const { textKind: kind, decidedAt, renewal, expected } = effect;
+        const body = { textId: messageId, msgId, kind, decidedAt, content, renewal, expected };
         await publisher.publish(exchanges.senderMailboxes, userKey, {
           type: text.type,
           messageId,

@@ -21,8 +21,8 @@ const queued = (kind: TextKind, parts = 1, next = 0): QueuedText => ({
   waitingSince: null,
   afterRenewal: -1,
 });
-const judged = (head: QueuedText, behind: QueuedText[], remaining: number) =>
-  affordable(head, behind, remaining, settings);
+const judged = (head: QueuedText, behind: QueuedText[], remaining: number, expected = 0) =>
+  affordable(head, { behind, expected, remaining }, settings);
 
 describe('an answer', () => {
   test('is sent while anything is left, and waits when nothing is', () => {
@@ -35,6 +35,11 @@ describe('an answer', () => {
     expect(judged(queued('answer', 3, 1), [], 1)).toBe('send-last');
     expect(judged(queued('answer', 3, 2), [], 1)).toBe('send');
     expect(judged(queued('answer'), [queued('answer')], 1)).toBe('send-last');
+  });
+
+  test('says so too of an answer that is still expected', () => {
+    expect(judged(queued('answer'), [], 1, 1)).toBe('send-last');
+    expect(judged(queued('answer'), [], 2, 1)).toBe('send');
   });
 
   test('doesn’t say so for notices and courtesy, which never wait', () => {
@@ -56,7 +61,18 @@ describe('courtesy', () => {
   });
 });
 
+test('courtesy leaves what the answers need that are still expected', () => {
+  expect(judged(queued('courtesy'), [], 5, 4)).toBe('send');
+  expect(judged(queued('courtesy'), [], 5, 5)).toBe('unaffordable');
+  expect(judged(queued('courtesy'), [queued('answer', 2)], 5, 3)).toBe('unaffordable');
+});
+
 describe('a notice', () => {
+  test('yields to answers that are here; of those still expected it tells with the last send', () => {
+    expect(judged(queued('notice'), [], 2, 3)).toBe('send');
+    expect(judged(queued('notice'), [], 1, 3)).toBe('send-last');
+  });
+
   test('may take the last send, unless an answer behind it needs that', () => {
     expect(judged(queued('notice'), [], 1)).toBe('send');
     expect(judged(queued('notice'), [], 0)).toBe('unaffordable');

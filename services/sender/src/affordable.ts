@@ -5,30 +5,32 @@ import type { LedgerSettings, QueuedText } from './ledger-state.ts';
 import { MAX_PART_BYTES } from './split-text.ts';
 import { resplit } from './text-parts.ts';
 
-/** `send-last`: the last affordable send, with more waiting behind it, which it must say. */
+/** `send-last`: the last affordable send, with more waiting or expected behind it, which it must say. */
 export type Affordable = 'send' | 'send-last' | 'wait' | 'unaffordable';
 
 /**
  * Judges the head of the queue.
- * @param behind what stands behind it
- * @param remaining sends left now
+ * @param around.behind what stands behind it
+ * @param around.expected answers still to come, that don't stand in the queue yet
+ * @param around.remaining sends left now
  */
 export function affordable(
   head: QueuedText,
-  behind: readonly QueuedText[],
-  remaining: number,
+  { behind, expected, remaining }: { behind: readonly QueuedText[]; expected: number; remaining: number },
   settings: LedgerSettings,
 ): Affordable {
+  const isAnswer = head.kind === 'answer';
+  if (remaining === 0) return isAnswer ? 'wait' : 'unaffordable';
   const answersBehind = behind.filter(({ kind }) => kind === 'answer');
-  if (head.kind === 'answer') {
-    if (remaining === 0) return 'wait';
-    const isMoreWaiting = head.next + 1 < head.parts || answersBehind.length > 0;
-    return remaining === 1 && isMoreWaiting ? 'send-last' : 'send';
-  }
-  const needed = answersBehind.reduce((sum, text) => sum + text.parts - text.next, 0);
-  const left = remaining - 1;
-  const mustLeave = head.kind === 'courtesy' ? Math.max(needed, settings.reserve) : needed;
-  return left >= mustLeave && remaining > 0 ? 'send' : 'unaffordable';
+  const partsBehind = answersBehind.reduce((sum, text) => sum + text.parts - text.next, 0);
+  const mustLeave = {
+    answer: 0,
+    notice: partsBehind,
+    courtesy: Math.max(partsBehind + expected, settings.reserve),
+  };
+  if (remaining - 1 < mustLeave[head.kind]) return 'unaffordable';
+  const isMoreToCome = head.next + 1 < head.parts || partsBehind > 0 || expected > 0;
+  return remaining === 1 && isMoreToCome ? 'send-last' : 'send';
 }
 
 const moreSuffix = `\n${render('more')}`;

@@ -46,7 +46,7 @@ export interface Attempt {
   isUnanswered: boolean;
   /** Renewals counted when the first try began. */
   renewals: number;
-  /** The last affordable send with something waiting behind it: `more` stands at its end. */
+  /** The last affordable send, while something waits behind it or is still expected: `more` stands at its end. */
   withMore: boolean;
 }
 
@@ -70,6 +70,10 @@ export interface LedgerState {
   queue: QueuedText[];
   attempt: Attempt | null;
   allowance: Allowance;
+  /** How many answers are still to come, by the last text that told. Ledgers stored earlier don't know. */
+  expected?: number;
+  /** The last part that WeCom accepted ended with `more`. */
+  hasSaidMore?: boolean;
   /** `<kind>:<msgid>` of the notices and courtesy last accepted: nothing else is kept of them. */
   passed: string[];
   /** Parts that WeCom reported as failed after accepting them. */

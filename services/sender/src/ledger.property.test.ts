@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 type Step =
   | { do: 'write'; isWord: boolean; isDelayed: boolean }
   | { do: 'poll' }
-  | { do: 'text'; kind: TextKind; bytes: number; about: number; tellsOfUnread: boolean }
+  | { do: 'text'; kind: TextKind; bytes: number; about: number; expected?: number; tellsOfUnread: boolean }
   | { do: 'call'; fate: Fate }
   | { do: 'report'; which: number; failType: number }
   | { do: 'redeliver'; which: number }
@@ -35,6 +35,7 @@ const text = fc.record({
   kind: fc.constantFrom<TextKind>('answer', 'answer', 'courtesy', 'notice'),
   bytes: fc.constantFrom(20, 20, 2030, 2048, 3000, 4090, 7000, 13_000),
   about: fc.nat(3),
+  expected: fc.nat(3),
   tellsOfUnread: fc.boolean(),
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -118,10 +119,11 @@ function play(steps: readonly Step[], wecom: Wecom): Story {
       case 'text': {
         const textId = `t${told.length}`;
         const content = contentOf(textId, now.kind === 'answer' ? now.bytes : Math.min(now.bytes, 2048));
-        const { kind } = now;
+        const { kind, expected } = now;
         told.push({ textId, kind, content });
         const about = { msgId: `m${now.about}`, ...(now.tellsOfUnread && takeUnread(unread)) };
-        deliver({ type: 'text', id: textId, text: { textId, kind, decidedAt: world.now, content, ...about } });
+        const text = { textId, kind, decidedAt: world.now, content, expected, ...about };
+        deliver({ type: 'text', id: textId, text });
         break;
       }
       case 'call':

@@ -4,7 +4,8 @@ import { createLedgerWorld, ledgerAfterMessage, longAnswer, userKey, type World 
 import type { LedgerEvent } from './ledger-state.ts';
 import { msgidOf } from './msgid.ts';
 
-/** Fills a part so that `more` doesn't fit behind it. */
+const answer = (textId: string) => ({ textId, msgId: `about-${textId}`, kind: 'answer' as const, content: textId });
+
 describe('sending', () => {
   test('texts go out in the order decided, one part in flight', () => {
     const world = ledgerAfterMessage();
@@ -103,6 +104,20 @@ describe('a continuation word', () => {
     world.text('a');
     expect(world.userSaysMore()).toBe(false);
     world.settle('busy');
+    expect(world.userSaysMore()).toBe(false);
+  });
+
+  test('is consumed while an answer is expected that the last text told of, and is an ordinary message once it is here', () => {
+    const world = ledgerAfterMessage();
+    for (const textId of ['a', 'b', 'c', 'd', 'e']) world.tell({ ...answer(textId), expected: 1 });
+    world.sendAll();
+    expect(world.got().at(-1)).toBe('e.0+');
+    expect(world.userSaysMore()).toBe(true);
+    // Again: it is still the same answer that the user waits for.
+    expect(world.userSaysMore()).toBe(true);
+    world.tell({ ...answer('f'), expected: 0 });
+    world.sendAll();
+    expect(world.got().at(-1)).toBe('f.0');
     expect(world.userSaysMore()).toBe(false);
   });
 

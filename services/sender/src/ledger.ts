@@ -87,10 +87,13 @@ function applyEvent(draft: LedgerDraft, event: LedgerEvent): FoundDelivery | und
 /** A message of the customer: it renews the allowance; a lone continuation word is settled by what waits for it. */
 function takeItem(draft: LedgerDraft, item: CustomerItem): void {
   const { msgId, decidedBy } = item;
-  const { queue, attempt, settlements } = draft.state;
+  const { queue, attempt, settlements, expected = 0, hasSaidMore = false } = draft.state;
   if (decidedBy === 'sender') {
+    const isWaiting = queue.some(({ waitingSince }) => waitingSince !== null);
+    // It answers our `more`, also if what is to come isn't here yet.
+    const isAnswer = hasSaidMore && (expected > 0 || queue.length > 0);
     // The user may read `more` before we hear that WeCom has accepted it.
-    const consumed = attempt?.withMore === true || queue.some(({ waitingSince }) => waitingSince !== null);
+    const consumed = attempt?.withMore === true || isWaiting || isAnswer;
     draft.patch({ settlements: [...settlements, { msgId, consumed }].slice(-KEPT_SETTLEMENTS) });
     draft.effects.push({ id: `${msgId}:settled`, kind: 'settled', msgId, consumed });
   }
@@ -107,7 +110,7 @@ function renewAllowance(draft: LedgerDraft, message: Renewal & { msgId: string }
 
 /** A text to send. The delivery of one that is stored is returned, as it can't be read before it is saved. */
 function takeText(draft: LedgerDraft, event: Text): FoundDelivery {
-  const { textId, msgId, kind, decidedAt, content, renewal, parts: left } = event;
+  const { textId, msgId, kind, decidedAt, content, renewal, expected, parts: left } = event;
   if (renewal) renewAllowance(draft, { msgId, ...renewal });
   const source = left ? content : cleanText(content);
   const parts = left ?? toParts(source, { text: source, fence: null });
@@ -128,7 +131,7 @@ function takeText(draft: LedgerDraft, event: Text): FoundDelivery {
     waitingSince: null,
     afterRenewal: -1,
   };
-  draft.patch({ queue: [...draft.state.queue, text] });
+  draft.patch({ queue: [...draft.state.queue, text], ...(expected === undefined ? {} : { expected }) });
   const delivery = deliveryOf(draft.userKey, text, source, parts);
   if (isStored) draft.sides.push(deliveryWrite(delivery));
   return { textId, delivery };

@@ -22,10 +22,10 @@ export function advance(draft: LedgerDraft, found?: FoundDelivery) {
   dropSpentCourtesy(draft);
   retryIfDue(draft);
   for (let [head] = draft.state.queue; head && !draft.state.attempt; [head] = draft.state.queue) {
-    const { allowance, queue } = draft.state;
+    const { allowance, queue, expected = 0 } = draft.state;
     const isHeldBack = head.afterRenewal >= allowance.renewals;
     const remaining = isHeldBack ? 0 : remainingAt(allowance, draft.now, draft.settings);
-    const verdict = affordable(head, queue.slice(1), remaining, draft.settings);
+    const verdict = affordable(head, { behind: queue.slice(1), expected, remaining }, draft.settings);
     if (verdict === 'wait') return waitForUser(draft);
     if (verdict === 'unaffordable') draft.drop(head, 'skipped');
     else if (verdict === 'send') begin(draft, head, false);
@@ -42,7 +42,7 @@ function waitForUser(draft: LedgerDraft) {
   }
 }
 
-/** The last affordable send with more behind it: it says so, if need be in a part cut shorter for that. */
+/** The last affordable send with more to come: it says so, if need be in a part cut shorter for that. */
 function sendLast(draft: LedgerDraft, head: QueuedText, found: FoundDelivery | undefined) {
   if (head.inline !== null && hasRoomForMore(head.inline)) return begin(draft, head, true);
   // Bytes that WeCom may have seen aren't split anew: then it goes without `more` if that doesn't fit.

@@ -55,7 +55,7 @@ export function takeOutcome(draft: LedgerDraft, callId: string, outcome: SendOut
 export function acceptPart(draft: LedgerDraft, text: QueuedText) {
   const { attempt, queue, passed } = draft.state;
   const { kind, textId, next, generation } = text;
-  if (attempt && attemptedText(queue, attempt) === text) draft.patch({ attempt: null });
+  if (attempt && attemptedText(queue, attempt) === text) draft.patch({ attempt: null, hasSaidMore: attempt.withMore });
   draft.counts.push(`${kind}-sent`);
   if (next + 1 >= text.parts) {
     if (kind === 'answer') draft.store(text);

@@ -19,6 +19,7 @@ import type { SenderConfig } from './config.ts';
 import { ledgerBehaviour, ledgerEdges } from './handle-mailbox.ts';
 import type { LedgerEvent } from './ledger-state.ts';
 import { createSendConcurrency } from './send-concurrency.ts';
+import { watchWaitingTexts } from './watch-waiting-texts.ts';
 
 const PREFETCH = 200;
 const CLOSE_MS = 1_000;
@@ -62,6 +63,7 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
     metrics.gaugeOf('dead_letters', 'Events given up that wait for an operator', () =>
       openedStore.deadLetters.countOpen('sender').catch(() => NaN),
     );
+    watchWaitingTexts(openedStore, metrics);
     const openedBroker = await createBroker({ url: config.RABBITMQ_URL, name: replica, logger, signal });
     broker = openedBroker;
     opened(openedBroker.close);

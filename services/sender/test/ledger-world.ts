@@ -225,16 +225,19 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
     const text = queue.find(({ textId, next }) => textId === attempt.textId && next === attempt.part);
     const behind = queue.slice(text ? queue.indexOf(text) + 1 : 0).filter(({ kind }) => kind === 'answer');
     const isLast = allowance.remaining === 0;
-    const isMoreWaiting = text !== undefined && (text.next + 1 < text.parts || behind.length > 0);
+    const { expected = 0 } = world.state;
+    const isMoreToCome = text !== undefined && (text.next + 1 < text.parts || behind.length > 0 || expected > 0);
+    const partsBehind = behind.reduce((sum, { parts, next }) => sum + parts - next, 0);
     const wasAttempted = text !== undefined && (text.generation > 0 || text.triesBefore > 0);
     assert({
       'the first text in the queue is sent': text !== undefined && queue[0] === text,
       'courtesy leaves the reserve': text?.kind !== 'courtesy' || allowance.remaining >= settings.reserve,
+      'courtesy leaves enough for the answers that are expected':
+        text?.kind !== 'courtesy' || allowance.remaining >= partsBehind + expected,
       'courtesy and notices leave enough for the answers behind them':
-        text?.kind === 'answer' ||
-        allowance.remaining >= behind.reduce((sum, { parts, next }) => sum + parts - next, 0),
-      'the last affordable send says that there is more': !isLast || !isMoreWaiting || attempt.withMore || wasAttempted,
-      'more is not said of nothing': !attempt.withMore || (isLast && isMoreWaiting),
+        text?.kind === 'answer' || allowance.remaining >= partsBehind,
+      'the last affordable send says that there is more': !isLast || !isMoreToCome || attempt.withMore || wasAttempted,
+      'more is not said of nothing': !attempt.withMore || (isLast && isMoreToCome),
     });
   };
 

@@ -17,6 +17,8 @@ export const text = messageKind(
     /** When it was decided, epoch ms (database clock), the same in each repeat: courtesy grows stale. */
     decidedAt: z.number(),
     content: z.string(),
+    /** How many more answers this user is owed: turns running or waiting, the one that this text ends not among them. */
+    expected: z.number().int().nonnegative().optional(),
     /** Of the first texts about a message: by what that message renews the allowance. Nobody else tells the sender of it. */
     renewal: z
       .object({
