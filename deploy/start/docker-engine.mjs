@@ -2,7 +2,8 @@
 import * as progress from './progress.mjs';
 import { errorLine, runCommand } from './run-command.mjs';
 
-export const IMAGES = ['rabbitmq:4-management', 'mongo:8'];
+/** As in docker-compose.yml. */
+export const IMAGES = ['rabbitmq:4.3-management', 'mongo:8.0'];
 const ENGINE_MS = 5000;
 const INSPECT_MS = 10_000;
 const PULL_MS = 120_000;

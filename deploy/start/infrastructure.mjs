@@ -1,5 +1,6 @@
 // npm start, npm test ─▶ RabbitMQ and MongoDB: given by the environment, in Docker, or as local servers; the first that applies.
 import { join } from 'node:path';
+import { IMAGES } from './docker-engine.mjs';
 import { useGivenServers } from './given-servers.mjs';
 import { provideMongod, startMongodb } from './local-mongodb.mjs';
 import { provideRabbitmq, startRabbitmq } from './local-rabbitmq.mjs';
@@ -10,7 +11,7 @@ const WAYS = ['env', 'docker', 'local'];
 const REMEDY = [
   'Any one of these three will do:',
   '- set RABBITMQ_URL and MONGODB_URI to servers of yours (MongoDB as a replica set);',
-  '- start a Docker engine that has, or can pull, the images rabbitmq:4-management and mongo:8;',
+  `- start a Docker engine that has, or can pull, the images ${IMAGES.join(' and ')};`,
   '- put rabbitmq-server and mongod on PATH, or run as root on Debian or Ubuntu, where they are installed for you.',
 ].join('\n');
 

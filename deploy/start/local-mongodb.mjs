@@ -22,6 +22,8 @@ const PARAMETERS = [
   'minSnapshotHistoryWindowInSeconds=0',
 ];
 const CACHE_GB = '0.5'; // mongod takes half of the machine's memory otherwise
+/** A slow operation would be logged with what users wrote in it. As in docker-compose.yml. */
+export const SILENT_ARGUMENTS = ['--slowOpSampleRate', '0', '--quiet'];
 const DATABASE = 'wecom-agent-router';
 
 /** Finds mongod, or installs it. @param {import('./run-command.mjs').Run} run @returns {Promise<string>} */
@@ -62,6 +64,7 @@ export async function startMongodb({ run, program, directory, logs, ports, isThr
         command: program,
         args: [
           '--nounixsocket',
+          ...SILENT_ARGUMENTS,
           ...Object.entries(options).flat(),
           ...PARAMETERS.flatMap((parameter) => ['--setParameter', parameter]),
         ],

@@ -20,6 +20,7 @@ const SETTLE_MS = 60_000;
 const ROUTERS = ['router-1', 'router-2', 'router-3'];
 
 const directory = mkdtempSync(join(tmpdir(), 'hand-over-'));
+const owner = createOwner(directory, join(directory, 'logs'));
 let servers: TestServers;
 let machine: Machine;
 let users: Users;
@@ -27,7 +28,7 @@ let users: Users;
 beforeAll(async () => {
   servers = await createTestServers();
   machine = await startMachine({
-    owner: createOwner(directory, join(directory, 'logs')),
+    owner,
     servers,
     partitions: 24,
     labels: ['ingest-1', 'binder-1', 'sender-1', ...ROUTERS],
@@ -40,6 +41,7 @@ beforeAll(async () => {
 }, 240_000);
 afterAll(async () => {
   await users?.stop();
+  await owner.endServices();
   await machine?.stop();
   await servers?.drop();
   rmSync(directory, { recursive: true, force: true });

@@ -62,6 +62,7 @@ describe('a restart', () => {
 describe('a memory alarm', () => {
   const SETTLE_MS = 60_000;
   const directory = mkdtempSync(join(tmpdir(), 'own-broker-'));
+  const owner = createOwner(directory, join(directory, 'logs'));
   let servers: TestServers;
   let machine: Machine;
   let users: Users;
@@ -69,7 +70,7 @@ describe('a memory alarm', () => {
   beforeAll(async () => {
     servers = await createTestServers();
     machine = await startMachine({
-      owner: createOwner(directory, join(directory, 'logs')),
+      owner,
       servers: { mongoUri: servers.mongoUri, ...rabbitmq.urls() },
       partitions: PARTITIONS,
       labels: ['ingest-1', 'binder-1', 'router-1', 'sender-1'],
@@ -80,6 +81,7 @@ describe('a memory alarm', () => {
   }, 240_000);
   afterAll(async () => {
     await users?.stop();
+    await owner.endServices();
     await machine?.stop();
     await servers?.drop();
     rmSync(directory, { recursive: true, force: true });

@@ -1,6 +1,8 @@
 // RabbitMQ's management API: what AMQP can't do, namely policies and reading back what exists.
 import { ConfigError, describeError, RetryableError } from '@pipeline/runtime';
 
+const TIMEOUT_MS = 10_000;
+
 export interface ManagementApi {
   get<T>(path: string): Promise<T>;
   put(path: string, body: unknown): Promise<void>;
@@ -14,6 +16,10 @@ export function defaultManagementUrl(amqpUrl: string): string {
   return `http://${user}${url.hostname}:15672`;
 }
 
+/** A connection that was there broke; fetch wraps what happened to the socket. */
+const isConnectionLost = (error: unknown): boolean =>
+  ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(String((error as { cause?: { code?: unknown } }).cause?.code));
+
 /** @param managementUrl base URL with user and password in it */
 export function createManagementApi(managementUrl: string): ManagementApi {
   const url = new URL(managementUrl);
@@ -22,14 +28,17 @@ export function createManagementApi(managementUrl: string): ManagementApi {
   const base = `${url.protocol}//${url.host}${url.pathname.replace(/\/$/, '')}`;
 
   const call = async (method: string, path: string, body?: unknown): Promise<Response> => {
-    let response: Response;
-    try {
-      response = await fetch(`${base}/api${path}`, {
+    const ask = () =>
+      fetch(`${base}/api${path}`, {
         method,
         headers: { authorization, 'content-type': 'application/json' },
         body: body === undefined ? null : JSON.stringify(body),
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
       });
+    let response: Response;
+    try {
+      // Each call may be repeated. A connection kept alive may have been closed by the broker a moment ago.
+      response = await ask().catch((cause) => (isConnectionLost(cause) ? ask() : Promise.reject(cause)));
     } catch (cause) {
       throw new RetryableError(
         'management-away',
@@ -40,6 +49,8 @@ export function createManagementApi(managementUrl: string): ManagementApi {
       const { reason } = (await response.json().catch(() => ({}))) as { reason?: string };
       throw new ConfigError(`RABBITMQ_MANAGEMENT_URL: ${base} refuses its user: ${reason ?? 'no reason given'}`);
     }
+    // Gone already, by an earlier try perhaps.
+    if (response.status === 404 && method === 'DELETE') return response;
     if (response.status >= 500)
       throw new RetryableError('management-away', `the management API at ${base} answers ${response.status}`);
     if (!response.ok)

@@ -100,6 +100,12 @@ export function describeTopology(partitions: number): Topology {
       servicePolicy('binder', '^binder\\.matches$'),
       servicePolicy('router', '^router\\.mailbox\\.\\d\\d$'),
       servicePolicy('sender', '^sender\\.mailbox\\.\\d\\d$'),
+      // Else RabbitMQ 4 would drop a dead letter at its 21st delivery. 3.10 knows no "unlimited".
+      {
+        name: 'dead-letters',
+        pattern: `^(${deadLetterServices.join('|')})\\.dead$`,
+        definition: { 'delivery-limit': 1_000_000_000 },
+      },
     ],
     marker: TOPOLOGY_MARKER,
   };

@@ -29,6 +29,8 @@ export interface OwnService {
 export interface Owner {
   startServers(): Promise<OwnServers>;
   startService(options: { name: string; main: string; env: Record<string, string>; port: number }): OwnService;
+  /** Ends every service that was started, however the run went. */
+  endServices(): Promise<void>;
 }
 
 /** @param directory for data and records of processes @param logs where every process writes `<name>.log` */

@@ -19,6 +19,8 @@ export function createOwner(directory, logs) {
   const records = createRecords(join(directory, 'run'));
   const stopping = new AbortController();
   const run = { records, signal: stopping.signal };
+  /** @type {(() => Promise<void>)[]} */
+  const stops = [];
   const note = (/** @type {string} */ name, /** @type {string} */ text) =>
     appendFileSync(join(logs, 'supervisor.log'), `${new Date().toISOString()} ${name} ${text}\n`);
   const report = { warn: note, step: note };
@@ -67,6 +69,8 @@ export function createOwner(directory, logs) {
       };
     },
 
+    endServices: async () => void (await Promise.all(stops.map((stop) => stop()))),
+
     startService({ name, main, env, port }) {
       const fd = openSync(join(logs, `${name}.log`), 'a');
       /** @type {import('../../../deploy/start/owned-process.mjs').OwnedProcess | undefined} */
@@ -92,6 +96,7 @@ export function createOwner(directory, logs) {
         onFatal: fatal,
         report,
       });
+      stops.push(supervised.stop);
       return {
         name,
         port,
