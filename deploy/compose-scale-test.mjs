@@ -19,6 +19,9 @@ const FLOW_MS = 15_000;
 const PAUSE_MS = 200;
 const REQUEST_MS = 30_000;
 const PARTITIONS = 24;
+/** Stands for what must be in no log. An answer of that size doesn't fit into what nginx keeps in memory by default. */
+const LEAK = 'leaked-text-or-token';
+const BIG_BYTES = 30_000;
 const MANAGEMENT_LOGIN = `Basic ${Buffer.from('wecom:wecom').toString('base64')}`;
 
 /** Replicas of each service, one step after another. */
@@ -77,6 +80,7 @@ await runSession({ recordsDirectory: join(directory, 'run'), codeOnSignal: 130 }
     );
   }
   faults.push(...(await talk.end()));
+  faults.push(...(await stack.findLeaks(users[0] ?? '')));
   for (const fault of faults) progress.warn('scale', fault);
   if (faults.length > 0) {
     const stdio = /** @type {const} */ (['ignore', openSync(LOGS, 'w'), 'ignore']);
@@ -167,6 +171,22 @@ function createStack(ports, compose) {
         return /** @type {const} */ ([id, Number(accepted?.split(' ').at(-1) ?? 0)]);
       });
       return new Map(await Promise.all(counts));
+    },
+    /** What users write, and tokens, in the servers' own logs. @param {string} user */
+    async findLeaks(user) {
+      const callback = `http://127.0.0.1:${ports.ROUTER_PORT}/api/v1/agent/channels/wecom/bridge-callback?token=${LEAK}`;
+      const answer = { ok: true, content: LEAK.repeat(BIG_BYTES / LEAK.length), msgId: LEAK };
+      await post(`${wecom}/messages`, { externalUserId: user, content: LEAK });
+      await until('the agent answers', async () => (await heardBy(wecom, user)).join().includes(LEAK), ANSWER_MS);
+      const withRouters = (await post(callback, answer)).status;
+      await this.scale({ router: 0 });
+      const without = (await post(callback, answer)).status;
+      const faults = withRouters === 401 && without === 503 ? [] : [`callbacks got ${withRouters} and ${without}`];
+      for (const server of ['gateway', 'mongodb', 'rabbitmq']) {
+        const logs = await compose(['logs', '--no-color', server]);
+        if (logs.includes(LEAK) || logs.includes('token=')) faults.push(`${server} logs texts or tokens`);
+      }
+      return faults;
     },
     async bindUsers() {
       await until('the gateway answers', async () => (await request(`${binder}/instances`)).status === 401, UP_MS);

@@ -2,8 +2,8 @@
 import * as progress from './progress.mjs';
 import { errorLine, runCommand } from './run-command.mjs';
 
-/** As in docker-compose.yml. */
-export const IMAGES = ['rabbitmq:4.3-management', 'mongo:8.0'];
+/** As in docker-compose.yml; RABBITMQ_IMAGE names another one to test on. */
+export const IMAGES = [process.env.RABBITMQ_IMAGE || 'rabbitmq:4.3-management', 'mongo:8.0'];
 const ENGINE_MS = 5000;
 const INSPECT_MS = 10_000;
 const PULL_MS = 120_000;
@@ -12,16 +12,17 @@ const PULL_MS = 120_000;
  * Why Docker can't be used, or undefined when it can. A client without an engine is common, so is an engine that
  * reaches no registry: neither may take long.
  * @param {import('./run-command.mjs').Run} run
+ * @param {string[]} images
  * @returns {Promise<string | undefined>}
  */
-export async function findDockerProblem(run) {
+export async function findDockerProblem(run, images = IMAGES) {
   const engine = await runCommand(run, 'docker', ['info', '--format', '{{.ServerVersion}}'], { timeoutMs: ENGINE_MS });
   if (engine.error) return 'no docker on PATH';
   if (engine.isTimedOut) return `the Docker engine did not answer within ${ENGINE_MS / 1000} s`;
   if (engine.code !== 0 || engine.stdout.trim() === '') return 'there is a docker client, but no engine answers it';
 
   const absent = [];
-  for (const image of IMAGES) {
+  for (const image of images) {
     const found = await runCommand(run, 'docker', ['image', 'inspect', image], { timeoutMs: INSPECT_MS });
     if (found.code !== 0) absent.push(image);
   }

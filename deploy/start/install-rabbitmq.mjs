@@ -10,8 +10,21 @@ const PACKAGED = '/usr/lib/rabbitmq/bin/rabbitmq-server';
 const POLICY = '/usr/sbin/policy-rc.d';
 const POLICY_MARK = '# written by npm start of wecom-agent-router while it installs RabbitMQ';
 
-/** @returns {string | undefined} */
+/** @param {string} home where RabbitMQ was unpacked */
+export const serverIn = (home) => join(home, 'sbin', 'rabbitmq-server');
+
+/** That of RABBITMQ_HOME if it is set, else the one that is installed. @returns {string | undefined} */
 export function findRabbitmqServer() {
+  const { RABBITMQ_HOME: home } = process.env;
+  if (home) {
+    if (existsSync(serverIn(home))) return serverIn(home);
+    throw new StartError('rabbitmq', `RABBITMQ_HOME=${home} has no sbin/rabbitmq-server`);
+  }
+  return findInstalledServer();
+}
+
+/** @returns {string | undefined} */
+export function findInstalledServer() {
   const onPath = (process.env.PATH ?? '')
     .split(':')
     .concat('/usr/local/sbin', '/opt/homebrew/sbin')
@@ -33,7 +46,7 @@ export async function installRabbitmq(run) {
   } finally {
     allow();
   }
-  const program = findRabbitmqServer();
+  const program = findInstalledServer();
   if (!program) throw new StartError('rabbitmq', 'apt-get installed rabbitmq-server, but it is not there');
   progress.step('rabbitmq', `installed ${progress.took(since)}`);
   return program;

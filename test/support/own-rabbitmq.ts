@@ -19,7 +19,7 @@ export interface OwnRabbitmq {
 }
 
 export async function startOwnRabbitmq(): Promise<OwnRabbitmq> {
-  const program = findRabbitmqServer();
+  const program = process.env.RABBITMQ_IMAGE ? undefined : findRabbitmqServer();
   return program ? startLocal(program) : startContainer();
 }
 

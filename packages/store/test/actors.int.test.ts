@@ -168,7 +168,7 @@ test('what is looked for by time or by unique key has its index, and the sweep u
       [Object.keys(key).join(), unique ? 'unique' : '', expireAfterSeconds === undefined ? '' : 'ttl'].join(' ').trim(),
     );
   expect(await indexes('conversations')).toEqual(['_id', 'wakeAt']);
-  expect(await indexes('ledgers')).toEqual(['_id', 'wakeAt']);
+  expect(await indexes('ledgers')).toEqual(['_id', 'state.queue.waitingSince', 'wakeAt']);
   expect((await indexes('tasks')).sort()).toEqual(['_id', 'answerPendingSince', 'expiresAt  ttl']);
   expect((await indexes('deliveries')).sort()).toEqual(['_id', 'expiresAt  ttl', 'msgids']);
   expect((await indexes('processed_ids')).sort()).toEqual(['_id', 'expiresAt  ttl']);

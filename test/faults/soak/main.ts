@@ -1,4 +1,4 @@
-// npm run test:soak ─▶ the soak run, on servers of its own. Arguments: --minutes N, --seed S.
+// npm run test:soak ─▶ the soak run, on servers of its own, or (--given) on those of RABBITMQ_URL and MONGODB_URI.
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { createOwner } from './owned.mjs';
@@ -11,6 +11,7 @@ const { values } = parseArgs({
     users: { type: 'string', default: '80' },
     directory: { type: 'string' },
     logs: { type: 'string' },
+    given: { type: 'boolean', default: false },
   },
 });
 const seed = Number(values.seed ?? randomInt(1_000_000));
@@ -26,7 +27,13 @@ say(`soak: ${minutes} minutes, seed ${seed} (again: npm run test:soak -- --minut
 // What it has started ends with it: see deploy/start/owned-process.mjs.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const owner = createOwner(directory, logs);
-const servers = await owner.startServers();
+const ownServers = values.given ? null : await owner.startServers();
+const { RABBITMQ_URL = '', RABBITMQ_MANAGEMENT_URL = '', MONGODB_URI = '' } = process.env;
+const servers = ownServers ?? {
+  amqpUrl: RABBITMQ_URL,
+  managementUrl: RABBITMQ_MANAGEMENT_URL,
+  mongoUri: MONGODB_URI,
+};
 try {
   const { table, faults } = await runSoak({
     seed,
@@ -36,7 +43,7 @@ try {
     partitions: 24,
     owner,
     servers,
-    ownServers: servers,
+    ownServers,
     logs,
     say,
   });
@@ -44,6 +51,6 @@ try {
   say(faults.length === 0 ? 'no violation' : `${faults.length} violations; the logs are in ${logs}`);
   process.exitCode = faults.length === 0 ? 0 : 1;
 } finally {
-  await servers.stop();
+  await ownServers?.stop();
 }
 process.exit();
