@@ -1,7 +1,9 @@
-// npm run test:compose: replicas come and go in `docker compose` while users talk to their agents; needs a Docker engine.
-import { mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+// npm run test:compose: replicas come and go in `docker compose` while users talk to their agents, and the containers' logs
+// hold nothing of what they say; needs a Docker engine.
+import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findLeaks, logEveryOperation } from './compose-privacy.mjs';
 import { findDockerProblem } from './start/docker-engine.mjs';
 import { createPortPicker } from './start/free-port.mjs';
 import { local, root } from './start/paths.mjs';
@@ -19,9 +21,6 @@ const FLOW_MS = 15_000;
 const PAUSE_MS = 200;
 const REQUEST_MS = 30_000;
 const PARTITIONS = 24;
-/** Stands for what must be in no log. An answer of that size doesn't fit into what nginx keeps in memory by default. */
-const LEAK = 'leaked-text-or-token';
-const BIG_BYTES = 30_000;
 const MANAGEMENT_LOGIN = `Basic ${Buffer.from('wecom:wecom').toString('base64')}`;
 
 /** Replicas of each service, one step after another. */
@@ -45,9 +44,20 @@ await runSession({ recordsDirectory: join(directory, 'run'), codeOnSignal: 130 }
     await compose(['--profile', 'demo', 'down', '--volumes', '--timeout', '15'], unstoppable());
     rmSync(directory, { recursive: true, force: true });
   });
+  /** Straight into a file: there may be much of it. */
+  const writeLogs = async (/** @type {string} */ file, /** @type {string[]} */ services) => {
+    const stdio = /** @type {const} */ (['ignore', openSync(file, 'w'), 'ignore']);
+    await compose(['logs', '--no-color', '--timestamps', ...services], session, { stdio });
+  };
+  const readLogs = async (/** @type {string[]} */ services) => {
+    const file = join(directory, 'all.log');
+    await writeLogs(file, services);
+    return readFileSync(file, 'utf8');
+  };
   const stack = createStack(ports, compose);
   progress.step('compose', 'building the image and starting everything');
   await stack.scale(STEPS[0], ['--build']);
+  await logEveryOperation(compose);
   const users = await stack.bindUsers();
   const talk = startTalk(stack, users);
   const faults = [];
@@ -80,11 +90,10 @@ await runSession({ recordsDirectory: join(directory, 'run'), codeOnSignal: 130 }
     );
   }
   faults.push(...(await talk.end()));
-  faults.push(...(await stack.findLeaks(users[0] ?? '')));
+  faults.push(...(await findLeaks({ stack, compose, readLogs, user: String(users[0]), post, read, until })));
   for (const fault of faults) progress.warn('scale', fault);
   if (faults.length > 0) {
-    const stdio = /** @type {const} */ (['ignore', openSync(LOGS, 'w'), 'ignore']);
-    await compose(['logs', '--no-color', '--timestamps', 'ingest', 'binder', 'router', 'sender'], session, { stdio });
+    await writeLogs(LOGS, ['ingest', 'binder', 'router', 'sender']);
     progress.step('scale', `the services' logs: ${LOGS}`);
   }
   progress.step('scale', `${talk.answered()} answers, ${faults.length} faults`);
@@ -149,6 +158,7 @@ function createStack(ports, compose) {
   return {
     wecom,
     bridge,
+    router: `http://127.0.0.1:${ports.ROUTER_PORT}`,
     async scale(/** @type {any} */ step, /** @type {string[]} */ extra = []) {
       const scales = Object.entries(step).flatMap(([name, count]) => ['--scale', `${name}=${count}`]);
       await compose(['--profile', 'demo', 'up', '--detach', '--no-recreate', ...extra, ...scales]);
@@ -171,22 +181,6 @@ function createStack(ports, compose) {
         return /** @type {const} */ ([id, Number(accepted?.split(' ').at(-1) ?? 0)]);
       });
       return new Map(await Promise.all(counts));
-    },
-    /** What users write, and tokens, in the servers' own logs. @param {string} user */
-    async findLeaks(user) {
-      const callback = `http://127.0.0.1:${ports.ROUTER_PORT}/api/v1/agent/channels/wecom/bridge-callback?token=${LEAK}`;
-      const answer = { ok: true, content: LEAK.repeat(BIG_BYTES / LEAK.length), msgId: LEAK };
-      await post(`${wecom}/messages`, { externalUserId: user, content: LEAK });
-      await until('the agent answers', async () => (await heardBy(wecom, user)).join().includes(LEAK), ANSWER_MS);
-      const withRouters = (await post(callback, answer)).status;
-      await this.scale({ router: 0 });
-      const without = (await post(callback, answer)).status;
-      const faults = withRouters === 401 && without === 503 ? [] : [`callbacks got ${withRouters} and ${without}`];
-      for (const server of ['gateway', 'mongodb', 'rabbitmq']) {
-        const logs = await compose(['logs', '--no-color', server]);
-        if (logs.includes(LEAK) || logs.includes('token=')) faults.push(`${server} logs texts or tokens`);
-      }
-      return faults;
     },
     async bindUsers() {
       await until('the gateway answers', async () => (await request(`${binder}/instances`)).status === 401, UP_MS);
@@ -238,6 +232,10 @@ function startTalk({ wecom, bridge }, users) {
       return faults;
     },
   };
+}
+
+async function read(/** @type {string} */ url) {
+  return (await request(url)).json();
 }
 
 async function heardBy(/** @type {string} */ wecom, /** @type {string} */ user) {
