@@ -1,7 +1,8 @@
 // npm run test:brokers: the integration and fault tests and a short soak, on each RabbitMQ that can be had here.
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { endAbandonedRuns } from './abandoned-runs.mjs';
 import { findDockerProblem } from './docker-engine.mjs';
 import { findInstalledServer, installRabbitmq, serverIn } from './install-rabbitmq.mjs';
 import { local, scripts } from './paths.mjs';
@@ -19,6 +20,7 @@ const IMAGE_VERSIONS = ['3.13', '4.0', '4.1', '4.2', '4.3'];
 const TESTS = ['\\.int\\.test\\.', 'test/faults/'];
 const SOAK_FAULTS = ['lost', 'repeated', 'reordered', 'overlapping', 'wrong', 'stuck', 'dead-lettered'];
 const VERSION_MS = 60_000;
+const STOP_GRACE_MS = 30_000; // tests and soak have servers of their own to end
 
 /**
  * @typedef {import('./session.mjs').Session} Session
@@ -30,9 +32,11 @@ if (typeof options === 'string') {
   (process.exitCode === 0 ? process.stdout : process.stderr).write(`${options}\n`);
 } else {
   const directory = join(local, 'brokers', String(process.pid));
-  await runSession({ recordsDirectory: join(directory, 'run'), codeOnSignal: 130 }, (session) =>
-    runAll(session, options),
-  );
+  await runSession({ recordsDirectory: join(directory, 'run'), codeOnSignal: 130 }, async (session) => {
+    await endAbandonedRuns(join(local, 'brokers'));
+    session.onStop(() => rmSync(directory, { recursive: true, force: true }));
+    return runAll(session, options);
+  });
 }
 
 /** @returns what is to be done, or what to say instead */
@@ -77,7 +81,7 @@ function listCandidates(homes) {
       const image = `rabbitmq:${version}-management`;
       const find = async (/** @type {Session} */ session) => {
         const problem = await findDockerProblem(session, [image]);
-        return problem ? { problem } : { version: image };
+        return problem ? { problem } : versionOfImage(session, image, version);
       };
       return { name: version, env: { INFRA: 'docker', RABBITMQ_IMAGE: image }, find };
     }),
@@ -101,6 +105,17 @@ async function versionOf(session, program) {
     timeoutMs: VERSION_MS,
   });
   return code === 0 ? { version: lastLine(stdout) } : { problem: lastLine(stderr) || `rabbitmqctl ended with ${code}` };
+}
+
+/** A tag is only a name: what counts is what is in the image. @param {Session} session @param {string} image @param {string} release */
+async function versionOfImage(session, image, release) {
+  const args = ['run', '--rm', image, 'rabbitmqctl', 'version'];
+  const { code, stdout, stderr } = await runCommand(session, 'docker', args, { timeoutMs: VERSION_MS });
+  const version = lastLine(stdout);
+  if (code !== 0) return { problem: `${image}: ${lastLine(stderr) || `rabbitmqctl ended with ${code}`}` };
+  return version.startsWith(`${release}.`)
+    ? { version }
+    : { problem: `the image ${image} here holds RabbitMQ ${version}` };
 }
 
 /** @param {Session} session @param {{ candidates: Candidate[], soakMinutes: number }} options */
@@ -137,6 +152,7 @@ async function runAll(session, { candidates, soakMinutes }) {
 function runScript(session, env, [script = '', ...args]) {
   return runCommand(session, process.execPath, [join(scripts, script), ...args], {
     env: { ...process.env, ...env },
+    stopGraceMs: STOP_GRACE_MS,
     watch: (child) => {
       child.stdout?.on('data', (text) => process.stdout.write(text));
       child.stderr?.on('data', (text) => process.stderr.write(text));

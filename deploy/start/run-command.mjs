@@ -21,6 +21,7 @@ let count = 0;
  * @param {NodeJS.ProcessEnv} [options.env]
  * @param {string} [options.cwd]
  * @param {number} [options.timeoutMs]
+ * @param {number} [options.stopGraceMs] how long it may take to end when we are stopped
  * @param {boolean} [options.isShown] its output goes straight to ours
  * @param {string} [options.input] what it reads on stdin
  * @param {(child: import('node:child_process').ChildProcess) => void} [options.watch] e.g. to read a status channel
@@ -51,7 +52,7 @@ export async function runCommand(run, command, args, options = {}) {
   options.watch?.(owned.child);
 
   let isTimedOut = false;
-  const onStop = () => void owned.stop(STOP_GRACE_MS);
+  const onStop = () => void owned.stop(options.stopGraceMs ?? STOP_GRACE_MS);
   run.signal.addEventListener('abort', onStop, { once: true });
   const timer =
     options.timeoutMs === undefined
