@@ -121,6 +121,15 @@ describe('a continuation word', () => {
     expect(world.userSaysMore()).toBe(false);
   });
 
+  test('is consumed also after a text that doesn’t tell how many answers are expected, as a binding’s', () => {
+    const world = ledgerAfterMessage();
+    world.tell({ ...answer('a'), expected: 1 });
+    for (const textId of ['b', 'c', 'd', 'e']) world.tell(answer(textId));
+    world.sendAll();
+    expect(world.got().at(-1)).toBe('e.0+');
+    expect(world.userSaysMore()).toBe(true);
+  });
+
   test('is consumed also when the user read “more” before we heard that it was accepted', () => {
     const world = ledgerAfterMessage();
     world.text('a', 'answer', longAnswer(6));
