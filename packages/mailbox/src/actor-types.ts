@@ -45,8 +45,8 @@ export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Ca
   openCalls: Set<string>;
   /** Whether a replica is alive, which then still makes the calls that it began before its partition moved. */
   isAlive(replica: string): boolean;
-  /** No call takes longer, its outcome's way through the broker included. */
-  longestCallMs: number;
+  /** For so long an open call is left to it, its outcome's way through the broker included. */
+  leaveToCallerMs: number;
   /** Everybody waits for what is in hand: nothing rests for long. */
   isHurried(): boolean;
   /** An input threw: decide what becomes of it. */

@@ -237,7 +237,7 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   const isMadeElsewhere = (call: Call) => {
     const caller = kept.current()?.caller;
     if (caller === undefined || caller === deps.replica) return false;
-    return deps.isAlive(caller) && deps.now() < call.startedAt + deps.longestCallMs;
+    return deps.isAlive(caller) && deps.now() < call.startedAt + deps.leaveToCallerMs;
   };
 
   const hasOpenCall = () => {

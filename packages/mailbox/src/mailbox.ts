@@ -28,6 +28,7 @@ import { startWakeSweep } from './wake-sweep.ts';
 const STOP_MS = 7_000;
 /** For an outcome's way through the broker. */
 const FORWARDING_MS = 2_000;
+const FORWARD_FOR_MS = 15_000;
 const FORWARD_RETRY_FIRST_MS = 100;
 const FORWARD_RETRY_MAX_MS = 1_000;
 
@@ -63,8 +64,8 @@ export function createMailbox<
   replica: string;
   partitions: number;
   prefetch: number;
-  /** No call takes longer. */
-  longestCallMs: number;
+  /** An open call is left to the replica that makes it, while that lives, for so long: as a rule no call takes longer. */
+  leaveToCallerMs: number;
   broker: Broker;
   store: Store;
   behaviour: Behaviour<S, Ev, Fx, Call, Lookup>;
@@ -110,7 +111,7 @@ export function createMailbox<
       replica: options.replica,
       openCalls,
       isAlive: (name) => subscriptions.isAlive(name),
-      longestCallMs: options.longestCallMs + FORWARDING_MS,
+      leaveToCallerMs: options.leaveToCallerMs + FORWARDING_MS,
       isHurried: () => loneRuns.isWaiting(),
       failed,
       storeAway: (error) => subscriptions.storeAway(error),
@@ -207,9 +208,9 @@ export function createMailbox<
     return null;
   };
 
-  /** While this process lives nobody else makes the call, so its outcome must get through: for as long as anybody waits. */
+  /** Others leave the call to this process, so its outcome must get through. If it doesn't, the call is made again. */
   const forwardOutcome = async (userKey: string, event: Ev) => {
-    const giveUpAt = performance.now() + options.longestCallMs;
+    const giveUpAt = performance.now() + FORWARD_FOR_MS;
     for (let attempt = 0; performance.now() < giveUpAt; attempt++) {
       try {
         return await edges.forwardOutcome(userKey, event);

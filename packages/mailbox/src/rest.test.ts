@@ -58,7 +58,7 @@ function setUp(
     replica: 'toy',
     openCalls: new Set(),
     isAlive: () => true,
-    longestCallMs: 5_000,
+    leaveToCallerMs: 5_000,
     isHurried: () => false,
     failed: async () => 'retry',
     storeAway: say('store away'),

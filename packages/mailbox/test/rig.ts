@@ -104,7 +104,7 @@ export async function openRig(
         replica: name,
         partitions,
         prefetch: 200,
-        longestCallMs: 5_000,
+        leaveToCallerMs: 5_000,
         broker: ownBroker,
         store: ownStore,
         behaviour: toyBehaviour,

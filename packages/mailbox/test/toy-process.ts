@@ -36,7 +36,7 @@ const mailbox = createMailbox({
   replica: options.name,
   partitions: options.partitions,
   prefetch: 200,
-  longestCallMs: 5_000,
+  leaveToCallerMs: 5_000,
   broker,
   store,
   behaviour: toyBehaviour,

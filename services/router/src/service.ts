@@ -108,7 +108,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
       replica,
       partitions,
       prefetch: PREFETCH,
-      longestCallMs: config.BRIDGE_ACK_TIMEOUT_MS,
+      leaveToCallerMs: config.BRIDGE_ACK_TIMEOUT_MS,
       broker: openedBroker,
       store: openedStore,
       behaviour: conversationBehaviour({

@@ -23,6 +23,11 @@ import { watchWaitingTexts } from './watch-waiting-texts.ts';
 
 const PREFETCH = 200;
 const CLOSE_MS = 1_000;
+/**
+ * Most sends take less. WeCom refuses a msgid that it has had, so that a send made twice does no harm: a user whose sender
+ * was killed need not wait until it is taken for dead.
+ */
+const LEAVE_TO_CALLER_MS = 1_000;
 
 export function createSender(config: SenderConfig, logger: Logger): Service {
   const health = createHealth();
@@ -104,8 +109,7 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
       replica,
       partitions,
       prefetch: PREFETCH,
-      // Its token may have to be fetched first.
-      longestCallMs: 2 * config.WECOM_TIMEOUT_MS,
+      leaveToCallerMs: LEAVE_TO_CALLER_MS,
       broker: openedBroker,
       store: openedStore,
       behaviour: ledgerBehaviour({
