@@ -127,6 +127,10 @@ function readAll(machine: Machine, said: readonly Said[]) {
     /** Its answer comes again: a failure told in between is that of a later message. */
     const hasFailedAnswer = ({ name }: Said, { seq }: SentRecord) =>
       all.some((one) => isFailed(one) && one.seq < seq && name !== '' && one.content.includes(`「${name}#`));
+    /** WeCom failed a text that told of a failure: it comes again later, perhaps behind the late reply. */
+    const hasFailedFailure = ({ seq }: SentRecord) =>
+      all.some((one) => isFailed(one) && one.seq < seq && readText(one.content).kind === 'failure');
+    let failuresToCome = 0;
     for (const [place, sent] of sents.entries()) {
       if (sent.truncated) violate('wrong', sent, 'a text was cut');
       const heard = readText(sent.content);
@@ -139,6 +143,10 @@ function readAll(machine: Machine, said: readonly Said[]) {
         else violate('repeated', sent, 'bound once more');
       } else if (heard.kind === 'failure') {
         failures++;
+        if (failuresToCome > 0) {
+          failuresToCome--;
+          continue;
+        }
         const one = waiting.find(
           (said) => said.kind !== 'code' && !endings.has(said.msgid) && !hasFailedAnswer(said, sent),
         );
@@ -156,7 +164,9 @@ function readAll(machine: Machine, said: readonly Said[]) {
           const isLate = ending !== undefined && ending.by !== 'answer';
           const got = paragraphs.get(one.msgid) ?? [];
           if (heard.isLate) lateReplies++;
-          if (heard.isLate && !isLate) violate('wrong', sent, `${heard.name}: late, but its turn had not ended`);
+          const isEarly = heard.isLate && !isLate;
+          if (isEarly && hasFailedFailure(sent)) failuresToCome++;
+          else if (isEarly) violate('wrong', sent, `${heard.name}: late, but its turn had not ended`);
           if (!heard.isLate && isLate && got.length === 0)
             violate('repeated', sent, `${heard.name}: an answer after ${ending.by}`);
           if (!heard.isWhole) violate('wrong', sent, `${heard.name}: a paragraph is not as it was written`);
