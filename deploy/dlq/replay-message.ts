@@ -1,8 +1,8 @@
 // A dead letter ─▶ the message that repeats it, under ids that nobody has seen.
 import {
-  answerStored,
   BINDER_QUEUE,
   bindingMatched,
+  bridgeAnswered,
   callSettled,
   customerItem,
   exchanges,
@@ -20,7 +20,7 @@ import type { z } from 'zod';
 type Kind = MessageKind<string, z.ZodType<Record<string, unknown>>>;
 
 const readBy: Record<string, { exchange: string; kinds: Kind[] }> = {
-  router: { exchange: exchanges.routerMailboxes, kinds: [customerItem, itemSettled, answerStored, callSettled] },
+  router: { exchange: exchanges.routerMailboxes, kinds: [customerItem, itemSettled, bridgeAnswered, callSettled] },
   sender: {
     exchange: exchanges.senderMailboxes,
     kinds: [customerItem, text, msgSendFail, settlementAsked, callSettled],

@@ -8,10 +8,9 @@ import type { ServiceName } from '../support/service-process.ts';
 const USERS = ['wm-1', 'wm-2', 'wm-3'];
 const BOTH: ServiceName[] = ['router', 'sender'];
 // In the order in which they follow upon each other; after `acked` the first step of the next event follows. Never the
-// first time: others are under way then. The first two are steps of saves that users share: there may be but two of them.
+// first time: others are under way then. The first is a step of saves that users share: there may be but two of them.
 const STEPS: [step: string, services: ServiceName[], nth: number][] = [
   ['sides-saved', BOTH, 2],
-  ['document-saved', ['router'], 2], // which alone writes something at the same time: tasks
   ['saved', BOTH, 3],
   ['effect-run', BOTH, 3],
   ['removed', BOTH, 3],

@@ -1,6 +1,6 @@
 export * from './envelope.ts';
-export * from './messages/answer-stored.ts';
 export * from './messages/binding-matched.ts';
+export * from './messages/bridge-answered.ts';
 export * from './messages/call-settled.ts';
 export * from './messages/customer-item.ts';
 export * from './messages/item-settled.ts';

@@ -26,9 +26,7 @@ export type Verdict = 'retry' | 'parked' | 'put-off';
 export const THROWING_WAKE_PAUSE_MS = 600_000;
 
 /** For tests that stop or kill the process between two steps; named after the step just done. */
-export type FaultPoint = (
-  step: 'sides-saved' | 'document-saved' | 'saved' | 'effect-run' | 'removed' | 'acked',
-) => Promise<void> | void;
+export type FaultPoint = (step: 'sides-saved' | 'saved' | 'effect-run' | 'removed' | 'acked') => Promise<void> | void;
 
 export interface ActorDeps<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup> {
   service: string;

@@ -51,13 +51,14 @@ export function createActor<S, Ev extends ActorEvent, Fx extends StoredEffect, C
   /** Set to 1 after a save failed by itself, to find the event that makes it fail. */
   let batchLimit = Number.POSITIVE_INFINITY;
 
-  const reduceBatch = createBatchReducer(userKey, deps);
+  const reduceBatch = createBatchReducer(userKey, deps, () => effects.isFailing());
   const effects = createEffectRunner<S, Fx>({
     document: () => (isDropped ? null : kept.current()),
     runEffect: (effect) => edges.runEffect(userKey, effect),
     now: deps.now,
     onRefused: deps.onEffectRefused,
     onProgress: () => run(),
+    onRecovered: () => push({ event: behaviour.wake(), settle: () => {} }),
     faultPoint: deps.faultPoint,
   });
 

@@ -13,6 +13,8 @@ export interface ReduceContext {
   userKey: string;
   /** Epoch ms, the database's clock. */
   now: number;
+  /** The broker refuses this user's effects: what would add to them waits. A wake follows once they are out. */
+  isHeldUp: boolean;
 }
 
 /** What a reducer decides. A state that is the same object means: nothing changed. */

@@ -10,6 +10,8 @@ export interface EffectRunner {
   /** Runs what the document holds, unless that is under way or a refused effect still waits. */
   run(): Promise<void>;
   isRunning(): boolean;
+  /** The last one was refused. */
+  isFailing(): boolean;
   /** The document was read anew: nothing of it has run yet, as far as we know. */
   loaded(effects: number): void;
   /** The document was saved without the first `removed` effects, `appended` new ones at its end. */
@@ -35,6 +37,8 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
   onRefused(effect: Fx, error: unknown): void;
   /** A refusal is to be saved now, or what is confirmed can be removed with the next save. */
   onProgress(): Promise<void>;
+  /** All are out, after one had been refused, here or before the document was loaded. */
+  onRecovered(): void;
   faultPoint?: FaultPoint | undefined;
 }): EffectRunner {
   let isRunning = false;
@@ -47,6 +51,7 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
   /** The `retryAt` that stands in the stored document. */
   let savedRetryAt: number | null = null;
   let failures = 0;
+  let mustTell = false;
 
   const isRefusalUnsaved = () => retryAt !== null && retryAt !== savedRetryAt;
 
@@ -60,6 +65,7 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
       } catch (error) {
         if (!deps.document()) return;
         deps.onRefused(effect, error);
+        mustTell = true;
         retryAt = deps.now() + backoffMs(failures++, RETRY_FIRST_MS, RETRY_MAX_MS);
         return;
       }
@@ -79,13 +85,19 @@ export function createEffectRunner<S, Fx extends StoredEffect>(deps: {
         isRunning = false;
       }
       if (isRefusalUnsaved() || done > 0) await deps.onProgress();
+      const document = deps.document();
+      if (!mustTell || retryAt !== null || !document || done < document.effects.length) return;
+      mustTell = false;
+      deps.onRecovered();
     },
     isRunning: () => isRunning,
+    isFailing: () => failures > 0,
     loaded(effects) {
       epoch++;
       done = 0;
       removed = 0;
       appended = effects;
+      mustTell = effects > 0;
       retryAt = null;
       savedRetryAt = null;
     },

@@ -1,15 +1,14 @@
-// What is written before an actor's document, and what at the same time.
+// What is written before an actor's document, and what becomes of the others if one can't be written.
 import { expect, test } from '@jest/globals';
 import type { ActorCollection, ActorDocument, SideWrite } from '@pipeline/store';
 import { createGroupCommit } from './group-commit.ts';
 
 const document = { _id: 'u', version: 1, state: 0 } as unknown as ActorDocument<number>;
-const sideOf = (_id: string, isBeside: boolean): SideWrite => ({
-  collection: 'tasks',
+const sideOf = (_id: string): SideWrite => ({
+  collection: 'deliveries',
   filter: { _id },
   update: {},
   upsert: true,
-  isBeside,
 });
 
 /** A database that notes what is begun, and ends each write when told to. */
@@ -37,29 +36,18 @@ function slowDatabase() {
   return { begun, commit, end, settleDown };
 }
 
-test('a document waits for what must be there before it, but not for what is written beside it', async () => {
+test('a document waits for what must be there before it', async () => {
   const { begun, commit, end, settleDown } = slowDatabase();
   let outcome: unknown = 'open';
-  void commit.save(document, [sideOf('before', false), sideOf('beside', true)]).then((is) => {
+  void commit.save(document, [sideOf('before')]).then((is) => {
     outcome = is;
   });
   await settleDown();
   expect(begun).toEqual(['before']);
   await end('before');
-  expect(begun.toSorted()).toEqual(['before', 'beside', 'document']);
+  expect(begun).toEqual(['before', 'document']);
   await end('document');
-  expect(outcome).toBe('open');
-  await end('beside');
   expect(outcome).toBe('saved');
-});
-
-test('a save has failed if what is written beside it has', async () => {
-  const { commit, end, settleDown } = slowDatabase();
-  const saving = commit.save(document, [sideOf('beside', true)]).catch((error) => error.message);
-  await settleDown();
-  await end('document');
-  await end('beside', new Error('no room'));
-  expect(await saving).toBe('no room');
 });
 
 test('a document that can not be written fails alone', async () => {

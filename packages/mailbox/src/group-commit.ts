@@ -11,8 +11,7 @@ import type { FaultPoint } from './actor-types.ts';
 
 export interface GroupCommit<S> {
   /**
-   * Writes the side documents, then the actor's document; those that say so at the same time. An actor has one save at
-   * a time, so none overtakes itself.
+   * Writes the side documents, then the actor's document. An actor has one save at a time, so none overtakes itself.
    * @throws RetryableError `store-away` (outcome unknown), or the driver's error if this save alone fails
    */
   save(document: ActorDocument<S>, sides: SideWrite[]): Promise<SaveOutcome>;
@@ -31,27 +30,15 @@ export function createGroupCommit<S>(
   const write = async (saves: Save<S>[]): Promise<(SaveOutcome | { error: unknown })[]> => {
     try {
       const sides = saves.flatMap((save) => save.sides);
-      const before = sides.filter(({ isBeside }) => !isBeside);
-      const beside = sides.filter(({ isBeside }) => isBeside);
-      if (before.length > 0) await applySideWrites(before);
+      if (sides.length > 0) await applySideWrites(sides);
       await faultPoint?.('sides-saved');
-      const saving = collection.saveAll(saves.map((save) => save.document));
-      const [outcomes] = await Promise.all([saving, writeBeside(beside, saving)]);
-      return outcomes;
+      return await collection.saveAll(saves.map((save) => save.document));
     } catch (error) {
       if (saves.length === 1 || isStoreAway(error)) return saves.map(() => ({ error }));
       // One document that can't be written must not fail its neighbours; or all of them are too much for one command.
       const half = Math.ceil(saves.length / 2);
       return [...(await write(saves.slice(0, half))), ...(await write(saves.slice(half)))];
     }
-  };
-  const writeBeside = async (sides: SideWrite[], saving: Promise<unknown>) => {
-    if (sides.length === 0) return;
-    if (faultPoint) {
-      await saving;
-      await faultPoint('document-saved');
-    }
-    await applySideWrites(sides);
   };
   const saveOne = grouped(write);
 

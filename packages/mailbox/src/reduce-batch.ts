@@ -32,6 +32,7 @@ export interface ReducedBatch<S, Ev, Fx> {
 export function createBatchReducer<S, Ev extends ActorEvent, Fx extends StoredEffect, Call extends OpenCall, Lookup>(
   userKey: string,
   deps: Pick<ActorDeps<S, Ev, Fx, Call, Lookup>, 'service' | 'behaviour' | 'edges' | 'isProcessed' | 'now'>,
+  isHeldUp: () => boolean,
 ) {
   const { behaviour, edges } = deps;
 
@@ -58,7 +59,7 @@ export function createBatchReducer<S, Ev extends ActorEvent, Fx extends StoredEf
     let state = before;
     let next = event;
     for (let lookups = 0; ; lookups++) {
-      const decision = behaviour.reduce(state, next, { userKey, now: deps.now() });
+      const decision = behaviour.reduce(state, next, { userKey, now: deps.now(), isHeldUp: isHeldUp() });
       state = decision.state;
       effects.push(...decision.effects);
       sides.push(...decision.sides);

@@ -19,11 +19,4 @@ export type { Replica } from './replicas.ts';
 export type { SideWrite } from './side-writes.ts';
 export { isDuplicateKey, isStoreAway } from './store-errors.ts';
 export type { SyncCursor } from './sync-cursors.ts';
-export {
-  type Answer,
-  type StoredAnswer,
-  type Task,
-  taskId,
-  taskStartedWrite,
-} from './tasks.ts';
 export type { WaitingTexts } from './waiting-texts.ts';

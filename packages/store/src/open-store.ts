@@ -11,13 +11,13 @@ import { deadLetters } from './dead-letters.ts';
 import { deliveries } from './deliveries.ts';
 import { instances } from './instances.ts';
 import { leases } from './leases.ts';
+import { oldAnswers } from './old-answers.ts';
 import { poisonCounts } from './poison-counts.ts';
 import { processedIds } from './processed-ids.ts';
 import { replicas } from './replicas.ts';
 import { applySideWrites, type SideWrite } from './side-writes.ts';
 import { storing } from './store-errors.ts';
 import { syncCursors } from './sync-cursors.ts';
-import { tasks } from './tasks.ts';
 import { transactions } from './transactions.ts';
 import { waitingTexts } from './waiting-texts.ts';
 
@@ -40,11 +40,11 @@ export async function openStore(options: { uri: string; logger: Logger; signal?:
     deliveries: deliveries(database),
     instances: instances(database),
     leases: claims,
+    oldAnswers: oldAnswers(database),
     poisonCounts: poisonCounts(database),
     processedIds: processedIds(database),
     replicas: replicas(database),
     syncCursors: syncCursors(database),
-    tasks: tasks(database),
     waitingTexts: waitingTexts(database),
   };
   const transacting = transactions(database, connection.now);

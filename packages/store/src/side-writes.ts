@@ -1,8 +1,8 @@
-// Documents beside the actors' own (tasks, deliveries, processed ids), written in bulk before the actors are saved.
+// Documents beside the actors' own (deliveries, processed ids), written in bulk before the actors are saved.
 import type { Connection } from 'mongoose';
 import { isDuplicateKey, isStoreAway, storing } from './store-errors.ts';
 
-export type SideCollection = 'tasks' | 'deliveries' | 'processed_ids';
+export type SideCollection = 'deliveries' | 'processed_ids';
 
 /** One write, idempotent: it may be repeated after a crash. Made by the named operations of its collection's file. */
 export type SideWrite = NewWrite | (Write & { isNew?: false; update: Record<string, unknown> });
@@ -11,11 +11,6 @@ interface Write {
   collection: SideCollection;
   filter: { _id: string };
   upsert: boolean;
-  /**
-   * Written at the same time as the actor's document instead of before it: only if the actor asks for it again when it
-   * finds what needs it unfinished after a crash.
-   */
-  isBeside?: boolean;
 }
 
 /** As a rule there is no such document yet: an insert is cheaper than an upsert. */

@@ -142,17 +142,17 @@ test('the most overdue come first when there are more than a sweep takes', async
 });
 
 test('side writes may be repeated, and those of one document keep their order', async () => {
-  const started = { collection: 'tasks' as const, filter: { _id: 't1' }, upsert: true };
+  const stored = { collection: 'deliveries' as const, filter: { _id: 'u:t1' }, upsert: true };
   const writes = [
-    { ...started, update: { $set: { startedAt: 1, endedAt: 1 } } },
-    { ...started, update: { $set: { endedAt: 2 } }, upsert: false },
-    { ...started, filter: { _id: 't2' }, update: { $set: { endedAt: 3 } }, upsert: false },
+    { ...stored, update: { $set: { source: 'a', kind: 'answer' } } },
+    { ...stored, update: { $set: { source: 'b' } }, upsert: false },
+    { ...stored, filter: { _id: 'u:t2' }, update: { $set: { source: 'c' } }, upsert: false },
     processedIdsWrite('router', 'u', ['1', '2']),
   ];
   await store.applySideWrites(writes);
   await store.applySideWrites(writes);
-  expect(await store.tasks.find('t1')).toMatchObject({ startedAt: 1, endedAt: 2 });
-  expect(await store.tasks.find('t2')).toBeNull();
+  expect(await store.deliveries.find('u', 't1')).toMatchObject({ source: 'b', kind: 'answer' });
+  expect(await store.deliveries.find('u', 't2')).toBeNull();
   const isKnown = (service: string, userKey: string, id: string) => store.processedIds.isKnown(service, userKey, id);
   expect(await Promise.all(['1', '2', '3'].map((id) => isKnown('router', 'u', id)))).toEqual([true, true, false]);
   expect(await Promise.all([isKnown('router', 'u2', '1'), isKnown('sender', 'u', '1')])).toEqual([false, false]);
@@ -169,7 +169,6 @@ test('what is looked for by time or by unique key has its index, and the sweep u
     );
   expect(await indexes('conversations')).toEqual(['_id', 'wakeAt']);
   expect(await indexes('ledgers')).toEqual(['_id', 'state.queue.waitingSince', 'wakeAt']);
-  expect((await indexes('tasks')).sort()).toEqual(['_id', 'answerPendingSince', 'expiresAt  ttl']);
   expect((await indexes('deliveries')).sort()).toEqual(['_id', 'expiresAt  ttl', 'msgids']);
   expect((await indexes('processed_ids')).sort()).toEqual(['_id', 'expiresAt  ttl']);
   expect((await indexes('poison_counts')).sort()).toEqual(['_id', 'expiresAt  ttl']);
@@ -194,6 +193,5 @@ test('what is looked for by time or by unique key has its index, and the sweep u
     return seen?.planSummary;
   };
   expect(await explained('conversations', () => actors.claimOverdue(1, 0, 0, 1))).toBe('IXSCAN { wakeAt: 1 }');
-  expect(await explained('tasks', () => store.tasks.untaken(1, 1))).toBe('IXSCAN { answerPendingSince: 1 }');
   await connection.close();
 }, 120_000);

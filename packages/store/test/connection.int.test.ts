@@ -71,12 +71,14 @@ test('while the database is away every operation says so, and all is well when i
   const attempts = await Promise.allSettled([
     save(),
     actors.load('u'),
-    store.applySideWrites([{ collection: 'tasks', filter: { _id: 't' }, update: { $set: { a: 1 } }, upsert: true }]),
     store.applySideWrites([
-      { collection: 'tasks', filter: { _id: 't' }, update: { $set: { a: 1 } }, upsert: true, isNew: true },
+      { collection: 'deliveries', filter: { _id: 't' }, update: { $set: { a: 1 } }, upsert: true },
+    ]),
+    store.applySideWrites([
+      { collection: 'deliveries', filter: { _id: 't' }, update: { $set: { a: 1 } }, upsert: true, isNew: true },
     ]),
     store.bindings.findByUser('u'),
-    store.tasks.storeAnswer({ id: 't', answer: { ok: true, content: '', isTimeout: false }, now: 1 }),
+    store.oldAnswers.untaken(),
     store.transaction((session) => store.bindings.removeByInstance('i', session)),
     store.deadLetters.list(null, 1),
     store.leases.acquire('l', 'o', 1, 1),

@@ -1,6 +1,7 @@
 // Named operations whose outcome decides something: who wins, what was known before, what counts once.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type Store, taskId, taskStartedWrite } from '../src/index.ts';
+import { createConnection } from 'mongoose';
+import type { SideWrite, Store } from '../src/index.ts';
 import { openTestStore } from './open.ts';
 
 let opened: Awaited<ReturnType<typeof openTestStore>>;
@@ -14,69 +15,41 @@ afterAll(() => opened?.close(), 20_000);
 const times = <T>(count: number, run: (index: number) => Promise<T>) =>
   Promise.all(Array.from({ length: count }, (_, index) => run(index)));
 
-const startedAt = (msgId: string, startedAt: number) =>
-  taskStartedWrite({
-    userKey: 'wk1:u',
-    msgId,
-    instanceId: 'i',
-    instanceName: 'I',
-    serverHost: 'h',
-    hostPort: 1,
-    startedAt,
-  });
-const startTask = (msgId: string) => store.applySideWrites([startedAt(msgId, 1)]);
-const answer = (content: string) => ({ ok: true, content, isTimeout: false });
-
-test('the first answer of a task is accepted, all others are duplicates, whoever is first', async () => {
-  await startTask('m1');
-  const id = taskId('wk1:u', 'm1');
-  const outcomes = await times(10, (index) =>
-    store.tasks.storeAnswer({ id, answer: answer(`answer ${index}`), now: 100 + index }),
-  );
-  expect(outcomes.filter((outcome) => outcome === 'accepted')).toHaveLength(1);
-  expect(outcomes.filter((outcome) => outcome === 'duplicate')).toHaveLength(9);
-  const winner = outcomes.indexOf('accepted');
-  expect(await store.tasks.find(id)).toMatchObject({ answer: answer(`answer ${winner}`), extraAnswers: 9 });
-});
-
-test('the first answer after the end of its turn is late, the next a duplicate; without a task it is unknown', async () => {
-  await startTask('m2');
-  const id = taskId('wk1:u', 'm2');
-  await store.tasks.close({ id, endedBy: 'timeout', endedAt: 50, isAnswerTaken: false });
-  expect(await store.tasks.storeAnswer({ id, answer: answer('late'), now: 100 })).toBe('late');
-  expect(await store.tasks.storeAnswer({ id, answer: answer('later'), now: 101 })).toBe('duplicate');
-  expect(await store.tasks.storeAnswer({ id: taskId('wk1:u', 'none'), answer: answer('?'), now: 100 })).toBe('unknown');
-  await startTask('m2'); // a repeated start takes nothing back
-  expect(await store.tasks.find(id)).toMatchObject({ answer: answer('late'), endedBy: 'timeout' });
+const newWrite = (id: string, kind: string): SideWrite => ({
+  collection: 'deliveries',
+  isNew: true,
+  filter: { _id: id },
+  update: { $set: { kind } },
+  upsert: true,
 });
 
 test('new and known documents are written in one go, those of one document in order', async () => {
-  const storedStart = async (msgId: string) => (await store.tasks.find(taskId('wk1:u', msgId)))?.startedAt;
-  await store.applySideWrites([startedAt('m11', 1), startedAt('m12', 1)]);
-  await store.applySideWrites([startedAt('m13', 2), startedAt('m12', 2), startedAt('m14', 2)]);
-  expect(await Promise.all(['m11', 'm12', 'm13', 'm14'].map(storedStart))).toEqual([1, 2, 2, 2]);
-  await store.applySideWrites([startedAt('m15', 3), startedAt('m15', 4), startedAt('m11', 3)]);
-  expect(await Promise.all(['m15', 'm11'].map(storedStart))).toEqual([4, 3]);
+  const database = await createConnection(opened.mongoUri).asPromise();
+  const kindOf = async (id: string) => (await database.collection('deliveries').findOne({ _id: id as never }))?.kind;
+  await store.applySideWrites([newWrite('d1', '1'), newWrite('d2', '1')]);
+  await store.applySideWrites([newWrite('d3', '2'), newWrite('d2', '2'), newWrite('d4', '2')]);
+  expect(await Promise.all(['d1', 'd2', 'd3', 'd4'].map(kindOf))).toEqual(['1', '2', '2', '2']);
+  await store.applySideWrites([newWrite('d5', '3'), newWrite('d5', '4'), newWrite('d1', '3')]);
+  expect(await Promise.all(['d5', 'd1'].map(kindOf))).toEqual(['4', '3']);
+  await database.close();
 });
 
-test('answers that no turn takes are listed until they are taken, and put off in between', async () => {
-  await startTask('m3');
-  const id = taskId('wk1:u', 'm3');
-  await store.tasks.storeAnswer({ id, answer: answer('waits'), now: 1_000 });
-  const untaken = async (before: number) => (await store.tasks.untaken(before, 10)).map(({ msgId }) => msgId);
-  expect(await untaken(1_001)).toContain('m3');
-  // It has waited for two seconds, then for eight: at most three are added.
-  for (const [now, until] of [
-    [3_000, 5_000],
-    [9_000, 12_000],
-  ] as const) {
-    await store.tasks.postpone([id], now, 3_000);
-    expect(await untaken(until)).not.toContain('m3');
-    expect(await untaken(until + 1)).toContain('m3');
-  }
-  await store.tasks.close({ id, endedBy: null, endedAt: 0, isAnswerTaken: true });
-  await store.tasks.postpone([id], 20_000, 3_000);
-  expect(await untaken(99_000)).not.toContain('m3');
+test('answers that an earlier version stored, and no turn took, are found until they are taken', async () => {
+  const database = await createConnection(opened.mongoUri).asPromise();
+  const answer = { ok: true, content: 'x', isTimeout: false };
+  const old = (msgId: string, pending: number | null) => ({
+    _id: `wk1:u:${msgId}`,
+    userKey: 'wk1:u',
+    msgId,
+    answer,
+    answerPendingSince: pending,
+  });
+  await database.collection('tasks').insertMany([old('m1', 5), old('m2', null)] as never[]);
+  expect((await store.oldAnswers.untaken()).map(({ msgId }) => msgId)).toEqual(['m1']);
+  await store.oldAnswers.take('wk1:u:m1');
+  expect(await store.oldAnswers.untaken()).toEqual([]);
+  expect(await store.oldAnswers.find('wk1:u:m2')).toMatchObject({ answer });
+  await database.close();
 });
 
 test('an instance has one live code, however many are made at once', async () => {

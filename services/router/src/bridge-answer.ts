@@ -1,5 +1,5 @@
 // What a bridge's words mean for the user: an error text is never shown, only told apart.
-import type { Answer } from '@pipeline/store';
+import type { BridgeAnswered } from '@pipeline/contracts';
 import type { FailureText } from './conversation-state.ts';
 
 /** The reply for an error text out of a callback or of the transport. */
@@ -17,7 +17,7 @@ export function refusalOf(errorText: string): FailureText {
 }
 
 /** How a callback ends its turn. */
-export function outcomeOf(answer: Answer): 'answered' | FailureText {
+export function outcomeOf(answer: Pick<BridgeAnswered, 'ok' | 'content' | 'isTimeout'>): 'answered' | FailureText {
   if (answer.ok) return 'answered';
   return answer.isTimeout ? 'timeout' : failureOf(answer.content);
 }

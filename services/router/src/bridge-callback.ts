@@ -1,14 +1,14 @@
-// POST …/bridge-callback: the bridge's answer. Stored on its task first; who waits for it hears afterwards.
+// POST …/bridge-callback: the bridge's answer, checked and passed on to its user's mailbox.
 import { parseUserKey, userKeyOf } from '@pipeline/contracts';
 import { checkShape, describeFaults, HttpError, jsonBody, type Logger, type Metrics } from '@pipeline/runtime';
-import { type Store, type StoredAnswer, taskId } from '@pipeline/store';
 import type { Express } from 'express';
 import { z } from 'zod';
-import type { AnnounceAnswer } from './announce-answer.ts';
-import { type ArrivedAnswers, isTaken } from './arrived-answers.ts';
-import { verifyCallbackToken } from './callback-token.ts';
+import { taskId, verifyCallbackToken } from './callback-token.ts';
+import type { PublishAnswer } from './publish-answer.ts';
 
 export const CALLBACK_PATH = '/api/v1/agent/channels/wecom/bridge-callback';
+
+const RETRY_AFTER_S = 1;
 
 const callbackBody = z
   .object({
@@ -27,20 +27,16 @@ const callbackBody = z
     message: 'is required, here or at the top level',
   });
 
-/** Adds the callback route. Checks in this order: size 413, shape 400, token 401, task 404. */
+/** Adds the callback route. Checks in this order: size 413, shape 400, token 401. 503: the broker is away, try again. */
 export function addBridgeCallback(
   app: Express,
   deps: {
-    store: () => Store | null;
-    /** Null until the mailbox stands; the sweep announces what was stored before. */
-    announce: () => AnnounceAnswer | null;
-    arrivedAnswers: ArrivedAnswers;
+    publishAnswer: PublishAnswer;
     signingKeys: readonly string[];
     logger: Logger;
     metrics: Metrics;
   },
 ): void {
-  const { arrivedAnswers } = deps;
   const callbacks = deps.metrics.counter('router_callbacks_total', 'Bridge callbacks', ['status'] as const);
 
   app.post(CALLBACK_PATH, jsonBody(), async (request, response) => {
@@ -50,8 +46,6 @@ export function addBridgeCallback(
       throw new HttpError(400, 'malformed', describeFaults(faults));
     }
     const { ok, callbackData } = body;
-    const content = body.content ?? '';
-    const isTimeout = body.isTimeout ?? false;
     const msgId = callbackData?.msgId ?? body.msgId ?? '';
     const { token } = request.query;
     const id = typeof token === 'string' ? verifyCallbackToken(token, deps.signingKeys) : null;
@@ -60,26 +54,19 @@ export function addBridgeCallback(
       callbacks.inc({ status: 'unauthorized' });
       throw new HttpError(401, 'unauthorized', 'token: missing, or not that of the task in callbackData');
     }
-    const store = deps.store();
-    if (!store || store.problem() !== null) throw new HttpError(503, 'store-away', 'the answer can not be stored now');
-    const answer = { ok, content, isTimeout };
+    const answer = { msgId, ok, content: body.content ?? '', isTimeout: body.isTimeout ?? false };
     const userKey = userKeyOf(user);
-    const arrived = { answer, stored: store.tasks.storeAnswer({ id, answer, now: store.now() }) };
-    const announce = deps.announce();
-    const isKept = arrivedAnswers.put(id, arrived);
-    let isNeeded = isKept && announce?.arriving(userKey, msgId, arrived) === true;
-    let status: StoredAnswer;
-    try {
-      status = await arrived.stored;
-      if (isTaken(status) && !isNeeded) isNeeded = announce?.stored(userKey, msgId) === true;
-    } finally {
-      // Its conversation is elsewhere, or has no use for it.
-      if (isKept && !isNeeded) arrivedAnswers.forget(id);
-    }
+    const status = await deps.publishAnswer(userKey, id, answer).then(
+      ({ isRepeated }) => (isRepeated ? 'repeated' : 'accepted'),
+      () => 'unavailable',
+    );
     callbacks.inc({ status });
     deps.logger.info({ userKey, messageId: msgId, ok, status }, 'answer.received');
-    if (status === 'unknown') throw new HttpError(404, 'task-unknown', 'there is no such task');
-    response.json({ ok: true, status });
+    if (status === 'unavailable') {
+      response.set('Retry-After', String(RETRY_AFTER_S));
+      throw new HttpError(503, 'broker-away', 'the answer can not be taken now, try again');
+    }
+    response.json({ ok: true, status: 'accepted' });
   });
 }
 

@@ -1,6 +1,9 @@
 // The key to one task's callback: names the task and proves, by an HMAC, that we made it.
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
+/** Names a task: the user and the message that it is about. */
+export const taskId = (userKey: string, msgId: string) => `${userKey}:${msgId}`;
+
 /** `<base64url(taskId)>.<base64url(HMAC-SHA256)>`, signed with the first key. */
 export function signCallbackToken(taskId: string, keys: readonly string[]): string {
   const [signingKey = ''] = keys;

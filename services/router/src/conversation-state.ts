@@ -1,6 +1,5 @@
 // What the router remembers of one user, and what can happen to them.
-import type { CustomerItem, Renewal, TextKind } from '@pipeline/contracts';
-import type { Answer } from '@pipeline/store';
+import type { BridgeAnswered, CustomerItem, Renewal, TextKind } from '@pipeline/contracts';
 import type { TextKey } from '@pipeline/texts';
 
 /** A message in the user's line, in WeCom's order. The running one is not in it. */
@@ -65,15 +64,14 @@ export interface Destination {
 export type ConversationEvent =
   | { type: 'customer.item'; id: string; item: CustomerItem }
   | { type: 'item.settled'; id: string; msgId: string; consumed: boolean }
-  | { type: 'answer.stored'; id: string; msgId: string; arriving?: Answer }
+  | { type: 'bridge.answered'; id: string; answer: BridgeAnswered }
   | { type: 'call.settled'; id: string; callId: string; outcome: BridgeOutcome }
   | { type: 'call.lost'; id: string; callId: string }
   | { type: 'wake'; id: string }
-  // Facts read on the reducer's demand.
-  | { type: 'destination.found'; id: string; destination: Destination }
-  | { type: 'answer.found'; id: string; msgId: string; answer: 'answered' | FailureText | null };
+  // A fact read on the reducer's demand.
+  | { type: 'destination.found'; id: string; destination: Destination };
 
-export type ConversationLookup = { kind: 'destination' } | { kind: 'answer'; msgId: string };
+export type ConversationLookup = { kind: 'destination' };
 
 /** What follows the save. */
 export type ConversationEffect =
@@ -82,24 +80,13 @@ export type ConversationEffect =
       kind: 'text';
       textKind: TextKind;
       msgId: string;
-      /** Null: the answer, `lateReply` if so. */
+      /** Null in effects of an earlier version: the answer stands on its task. */
       content: string | null;
-      isLate?: true;
-      /** Decided while this answer was being stored: should another one have been there before, that one counts. */
-      arriving?: Answer;
       /** Tells the sender of the message, too. */
       renewal?: Renewal;
       /** How many answers are still to come; effects stored earlier don't say. */
       expected?: number;
       decidedAt: number;
-    }
-  | {
-      id: string;
-      kind: 'close-task';
-      msgId: string;
-      endedBy: string | null;
-      endedAt: number;
-      isAnswerTaken: boolean;
     }
   | { id: string; kind: 'ask'; msgId: string; decidedBy: 'binder' | 'sender'; match: CustomerItem['match'] };
 

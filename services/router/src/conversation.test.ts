@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { answerOf, createConversationWorld, itemOf, running, unbound, type World } from '../test/conversation-world.ts';
+import { answered, createConversationWorld, itemOf, running, unbound } from '../test/conversation-world.ts';
+import { outcomeOf } from './bridge-answer.ts';
 import type { BridgeOutcome, ConversationEvent, Destination, FailureText } from './conversation-state.ts';
 
 const numRuns = Number(process.env.PROPERTY_RUNS ?? 500);
@@ -18,7 +19,7 @@ type Step =
   | { do: 'write'; what: 'text' | 'image' | 'blank' | 'code' | 'word'; settledFirst: boolean | null; afterMs: number }
   | { do: 'settle'; which: number; consumed: boolean }
   | { do: 'outcome'; outcome: BridgeOutcome | 'lost'; older: number }
-  | { do: 'answer'; which: number; answer: 'answered' | FailureText; isArriving: boolean }
+  | { do: 'answer'; which: number; answer: 'answered' | FailureText }
   | { do: 'deliver' | 'redeliver'; which: number }
   | { do: 'pass'; ms: number }
   | { do: 'rebind'; destination: Destination };
@@ -53,7 +54,6 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('answer' as const),
       which: fc.nat(3),
       answer: fc.constantFrom('answered' as const, 'answered', 'answered', 'failed', 'timeout'),
-      isArriving: fc.boolean(),
     }),
   },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('deliver' as const), which: fc.nat() }) },
@@ -75,17 +75,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** Plays the steps. Events about calls, answers and holds are delivered in any order, some of them more than once. */
-function play(steps: readonly Step[]): { world: World; consumed: Set<string> } {
+function play(steps: readonly Step[]) {
   const world = createConversationWorld();
   const pool: ConversationEvent[] = [];
   const delivered: ConversationEvent[] = [];
   const consumed = new Set<string>();
   const settledItems = new Map<string, boolean>();
   const callIds: string[] = [];
+  const firstAnswers = new Map<string, 'answered' | FailureText>();
   let written = 0;
 
   const deliver = (event: ConversationEvent) => {
     delivered.push(event);
+    if (event.type === 'bridge.answered' && !firstAnswers.has(event.answer.msgId))
+      firstAnswers.set(event.answer.msgId, outcomeOf(event.answer));
     world.deliver(event);
     const callId = world.callId();
     if (callId && !callIds.includes(callId)) callIds.push(callId);
@@ -132,10 +135,7 @@ function play(steps: readonly Step[]): { world: World; consumed: Set<string> } {
       case 'answer': {
         const msgId = callIds.at(-1 - now.which)?.split('#')[0];
         if (!msgId) break;
-        if (!world.answers.has(msgId)) world.answers.set(msgId, now.answer);
-        const isArriving = now.isArriving && world.answers.get(msgId) === now.answer;
-        const arriving = isArriving ? { arriving: answerOf(now.answer) } : {};
-        pool.push({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId, ...arriving });
+        pool.push(answered(msgId, now.answer));
         break;
       }
       case 'deliver': {
@@ -167,7 +167,7 @@ function play(steps: readonly Step[]): { world: World; consumed: Set<string> } {
   }
   for (const event of pool.splice(0)) deliver(event);
   world.finish();
-  return { world, consumed };
+  return { world, consumed, firstAnswers };
 }
 
 test('whatever happens, a conversation keeps its order and its limits, ends every turn once and is never stuck', () => {
@@ -197,8 +197,8 @@ test('whatever happens, a conversation keeps its order and its limits, ends ever
 test('what an answer or a failure said in time is what ends the turn, and only what comes after that is late', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
-      const { world } = play(steps);
-      for (const [msgId, answer] of world.answers) {
+      const { world, firstAnswers } = play(steps);
+      for (const [msgId, answer] of firstAnswers) {
         const keys = world.said(msgId).filter((said) => said.startsWith('answer:'));
         const expected = answer === 'answered' ? ['answer:answer', 'answer:late'] : [`answer:${answer}`];
         const isTaken = keys.some((key) => expected.includes(key));

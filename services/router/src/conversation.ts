@@ -11,7 +11,7 @@ import type {
   ConversationState,
 } from './conversation-state.ts';
 import { askAboutHolds, settleItem, takeItem } from './message-line.ts';
-import { callIdOf, hearOfAnswer, lookAtTurnClock, repeatCall, takeAnswer, takeCallOutcome } from './turn-end.ts';
+import { callIdOf, lookAtTurnClock, repeatCall, takeAnswer, takeCallOutcome } from './turn-end.ts';
 import { startTurn } from './turn-start.ts';
 
 export type ConversationDecision = Decision<ConversationState, ConversationEffect, ConversationLookup>;
@@ -38,14 +38,15 @@ export function createConversationReducer(settings: ConversationSettings) {
   return (before: ConversationState, event: ConversationEvent, context: ReduceContext): ConversationDecision => {
     const draft = draftFrom(before, context, settings);
     applyEvent(draft, event);
-    const { state, sides } = draft;
+    const { state } = draft;
     const effects = draft.effects.map((effect) =>
       effect.kind === 'text' ? { ...effect, expected: countExpected(state) } : effect,
     );
     let { lookup } = draft;
     // The next message's turn has come: binding and instance are read now, never earlier.
-    if (!lookup && !state.turn && state.entries[0]?.status === 'accepted') lookup = { kind: 'destination' };
-    return { state, effects, sides, ...(lookup ? { lookup } : {}) };
+    if (!lookup && !context.isHeldUp && !state.turn && state.entries[0]?.status === 'accepted')
+      lookup = { kind: 'destination' };
+    return { state, effects, sides: [], ...(lookup ? { lookup } : {}) };
   };
 }
 
@@ -64,10 +65,8 @@ function applyEvent(draft: ConversationDraft, event: ConversationEvent) {
       return takeCallOutcome(draft, event.callId, event.outcome);
     case 'call.lost':
       return repeatCall(draft, event.callId);
-    case 'answer.stored':
-      return hearOfAnswer(draft, event.msgId, event.arriving);
-    case 'answer.found':
-      return takeAnswer(draft, event.msgId, event.answer);
+    case 'bridge.answered':
+      return takeAnswer(draft, event.answer);
     case 'wake':
       lookAtTurnClock(draft);
       return askAboutHolds(draft);

@@ -1,9 +1,9 @@
 // The router's mailbox: pure decisions of `conversation`, connected to broker, database and bridges.
 import { decodeBody, type Publisher } from '@pipeline/broker';
 import {
-  answerStored,
   BINDER_QUEUE,
   bindingMatched,
+  bridgeAnswered,
   callSettled,
   customerItem,
   exchanges,
@@ -15,13 +15,10 @@ import {
 } from '@pipeline/contracts';
 import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
-import { type Answer, type Store, taskId } from '@pipeline/store';
-import { render } from '@pipeline/texts';
-import { type ArrivedAnswers, isFirst, isSameAnswer, isTaken } from './arrived-answers.ts';
-import { outcomeOf } from './bridge-answer.ts';
+import type { Store } from '@pipeline/store';
 import { CALLBACK_PATH } from './bridge-callback.ts';
 import type { BridgeClient } from './bridge-client.ts';
-import { signCallbackToken } from './callback-token.ts';
+import { signCallbackToken, taskId } from './callback-token.ts';
 import { callOf, createConversationReducer, dueAt } from './conversation.ts';
 import {
   type BridgeCall,
@@ -34,8 +31,7 @@ import {
   type Destination,
   emptyConversation,
 } from './conversation-state.ts';
-import type { TakenAnswers } from './taken-answers.ts';
-import { answerTextId } from './turn-end.ts';
+import { contentOfOldEffect } from './old-answers.ts';
 
 export function conversationBehaviour(
   settings: ConversationSettings,
@@ -58,15 +54,13 @@ export function conversationEdges(deps: {
   store: Store;
   publisher: Publisher;
   bridge: BridgeClient;
-  arrivedAnswers: ArrivedAnswers;
-  takenAnswers: TakenAnswers;
   publicUrl: string;
   signingKeys: readonly string[];
   taskTimeoutS: number;
   logger: Logger;
   metrics: Metrics;
 }): Edges<ConversationEvent, ConversationEffect, BridgeCall, ConversationLookup> {
-  const { store, publisher, bridge, arrivedAnswers, takenAnswers, logger, metrics } = deps;
+  const { store, publisher, bridge, logger, metrics } = deps;
   const calls = metrics.counter('router_bridge_calls_total', 'Tasks POSTed to bridges', ['outcome'] as const);
   const callSeconds = metrics.seconds('router_bridge_ack_seconds', 'From POST to ack');
 
@@ -79,44 +73,6 @@ export function conversationEdges(deps: {
     return { isBound: true, instance: { id, name, status, serverHost, hostPort } };
   };
 
-  /** The first answer to a task. */
-  const findAnswer = async (id: string): Promise<Answer | null> => {
-    const arrived = arrivedAnswers.get(id);
-    if (arrived && (await isFirst(arrived))) return arrived.answer;
-    const answer = (await store.tasks.find(id))?.answer ?? null;
-    if (answer) arrivedAnswers.put(id, { answer, stored: Promise.resolve('accepted') });
-    return answer;
-  };
-
-  const contentOf = async (userKey: string, effect: Extract<ConversationEffect, { kind: 'text' }>): Promise<string> => {
-    const { msgId, content, arriving, isLate } = effect;
-    const id = taskId(userKey, msgId);
-    if (arriving) {
-      const own = content ?? arriving.content;
-      return (await isStoredFirst(id, arriving)) ? own : contentOfFirst(id, own);
-    }
-    if (content !== null) return content;
-    const answer = await findAnswer(id);
-    if (!answer) throw new Error(`task ${msgId} has no answer`);
-    return isLate ? render('lateReply', { content: answer.content }) : answer.content;
-  };
-
-  /** Whether the answer by which a turn has ended is the task's first. Stored now if nobody knows: who was at it may have died. */
-  const isStoredFirst = async (id: string, answer: Answer): Promise<boolean> => {
-    const arrived = arrivedAnswers.get(id);
-    const isKnownFirst = arrived && isSameAnswer(arrived.answer, answer) ? await isFirst(arrived) : null;
-    if (isKnownFirst !== null) return isKnownFirst;
-    return isTaken(await store.tasks.storeAnswer({ id, answer, now: store.now() }));
-  };
-
-  /** What the user is told of the task's first answer. */
-  const contentOfFirst = async (id: string, otherwise: string): Promise<string> => {
-    const task = await store.tasks.find(id);
-    if (!task?.answer) return otherwise;
-    const outcome = outcomeOf(task.answer);
-    return outcome === 'answered' ? task.answer.content : render(outcome, { name: task.instanceName });
-  };
-
   return {
     decode({ type, messageId: id, content }) {
       switch (type) {
@@ -124,38 +80,33 @@ export function conversationEdges(deps: {
           return { type, id, item: decodeBody(customerItem, content) };
         case itemSettled.type:
           return { type, id, ...decodeBody(itemSettled, content) };
-        case answerStored.type:
-          return { type, id, ...decodeBody(answerStored, content) };
+        case bridgeAnswered.type:
+          return { type, id, answer: decodeBody(bridgeAnswered, content) };
         case callSettled.type: {
           const { callId, outcome } = decodeBody(callSettled, content);
           return { type, id, callId, outcome: outcome as unknown as BridgeOutcome };
         }
         case wake.type:
           return { type, id };
+        // An earlier version said so of an answer that it had stored: see `takeOldAnswers`.
+        case 'answer.stored':
+          return { type: 'wake', id };
         default:
           throw new InvalidMessageError('message-unknown', `the router has no use for ${type || 'an untyped message'}`);
       }
     },
 
-    async lookUp(userKey, lookup) {
-      if (lookup.kind === 'destination')
-        return { type: 'destination.found', id: 'lookup', destination: await findDestination(userKey) };
-      const id = taskId(userKey, lookup.msgId);
-      const stored = await findAnswer(id);
-      const answer = stored ? outcomeOf(stored) : null;
-      return { type: 'answer.found', id: 'lookup', msgId: lookup.msgId, answer };
+    async lookUp(userKey) {
+      return { type: 'destination.found', id: 'lookup', destination: await findDestination(userKey) };
     },
 
     async runEffect(userKey, effect) {
       const { id: messageId, msgId } = effect;
-      if (effect.kind === 'close-task') {
-        const { endedBy, endedAt, isAnswerTaken } = effect;
-        const id = taskId(userKey, msgId);
-        await store.tasks.close({ id, endedBy, endedAt, isAnswerTaken });
-        arrivedAnswers.forget(id);
-      } else if (effect.kind === 'text') {
-        const content = await contentOf(userKey, effect);
+      // Of an earlier version: a note on the task.
+      if ((effect.kind as string) === 'close-task') return;
+      if (effect.kind === 'text') {
         const { textKind: kind, decidedAt, renewal, expected } = effect;
+        const content = effect.content ?? (await contentOfOldEffect(store, userKey, effect));
         const body = { textId: messageId, msgId, kind, decidedAt, content, renewal, expected };
         await publisher.publish(exchanges.senderMailboxes, userKey, {
           type: text.type,
@@ -163,7 +114,6 @@ export function conversationEdges(deps: {
           correlationId: msgId,
           body,
         });
-        if (messageId === answerTextId(msgId)) takenAnswers.note(taskId(userKey, msgId));
       } else if (effect.decidedBy === 'binder') {
         const body = { ...parseUserKey(userKey), msgId, match: effect.match };
         const message = { type: bindingMatched.type, messageId, correlationId: msgId, body };

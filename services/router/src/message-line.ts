@@ -19,7 +19,7 @@ export function takeItem(draft: ConversationDraft, item: CustomerItem) {
   // One of those not accepted is the hold itself.
   if (entries.filter(({ status }) => status !== 'accepted').length > MAX_BEHIND_HOLD) {
     const content = render('queueFull', { depth: draft.settings.queueMaxDepth });
-    draft.say(item.msgId, 'queueFull', 'notice', content, { renewal: renewalBy(item) });
+    draft.say(item.msgId, 'queueFull', 'notice', content, renewalBy(item));
     return;
   }
   const entry: Entry =
@@ -76,11 +76,10 @@ function judgeEntries(draft: ConversationDraft) {
     if (verdict.kind === 'accepted') {
       decided.push({ status: 'accepted', msgId, text: verdict.text, renewal });
       accepted = extendWindow(accepted, item.sendTime, settings.rateLimitPerMinute);
-      if (verdict.ahead > 0)
-        draft.say(msgId, 'queued', 'courtesy', render('queued', { N: verdict.ahead }), { renewal });
+      if (verdict.ahead > 0) draft.say(msgId, 'queued', 'courtesy', render('queued', { N: verdict.ahead }), renewal);
     } else if (verdict.kind === 'refused') {
       const params = { limit: settings.rateLimitPerMinute, depth: settings.queueMaxDepth };
-      draft.say(msgId, verdict.text, 'notice', render(verdict.text, params), { renewal });
+      draft.say(msgId, verdict.text, 'notice', render(verdict.text, params), renewal);
     }
   }
   draft.patch({ entries: [...decided, ...entries], accepted });

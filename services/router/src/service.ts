@@ -12,16 +12,14 @@ import {
   type Service,
 } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
-import { type AnnounceAnswer, createAnnounceAnswer } from './announce-answer.ts';
-import { startAnswerSweep } from './answer-sweep.ts';
-import { createArrivedAnswers } from './arrived-answers.ts';
 import { addBridgeCallback } from './bridge-callback.ts';
 import { createBridgeClient } from './bridge-client.ts';
 import { createCircuitBreakers } from './circuit-breakers.ts';
 import type { RouterConfig } from './config.ts';
 import type { BridgeOutcome, ConversationEvent } from './conversation-state.ts';
 import { conversationBehaviour, conversationEdges } from './handle-mailbox.ts';
-import { createTakenAnswers } from './taken-answers.ts';
+import { takeOldAnswers } from './old-answers.ts';
+import { createPublishAnswer } from './publish-answer.ts';
 
 const PREFETCH = 200;
 
@@ -30,11 +28,10 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
   const metrics = createMetrics('router');
   const replica = replicaName('router');
   const { CALLBACK_SIGNING_KEYS: signingKeys, PARTITIONS: partitions } = config;
-  const arrivedAnswers = createArrivedAnswers();
   let store: Store | null = null;
   let broker: Broker | null = null;
   let mailbox: Mailbox<ConversationEvent> | null = null;
-  let announce: AnnounceAnswer | null = null;
+  const publishAnswer = createPublishAnswer({ publisher: () => broker, logger });
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
   health.add('mailbox', () => (mailbox ? mailbox.problem() : 'not started yet'));
@@ -50,9 +47,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
       logger,
     });
     addBridgeCallback(http.app, {
-      store: () => store,
-      announce: () => announce,
-      arrivedAnswers,
+      publishAnswer,
       signingKeys,
       logger,
       metrics,
@@ -101,8 +96,6 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
     });
     opened(bridge.close);
 
-    const takenAnswers = createTakenAnswers({ store: openedStore, noted: arrivedAnswers.forget, logger });
-    opened(takenAnswers.close);
     mailbox = createMailbox({
       service: 'router',
       replica,
@@ -121,8 +114,6 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
         store: openedStore,
         publisher: openedBroker,
         bridge,
-        arrivedAnswers,
-        takenAnswers,
         publicUrl: config.AGENT_SERVICE_PUBLIC_URL,
         signingKeys,
         taskTimeoutS: config.TASK_TIMEOUT_S,
@@ -134,7 +125,6 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
     });
     mailbox.start();
     opened(mailbox.stop);
-    announce = createAnnounceAnswer({ mailbox, publisher: openedBroker, logger });
-    opened(startAnswerSweep({ store: openedStore, announce, logger }).stop);
+    await takeOldAnswers({ store: openedStore, publishAnswer });
   });
 }

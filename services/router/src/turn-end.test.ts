@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { render } from '@pipeline/texts';
 import { conversationAtWork, createConversationWorld, running } from '../test/conversation-world.ts';
 import type { Destination, FailureText } from './conversation-state.ts';
 
@@ -12,7 +13,7 @@ describe('the end of a turn', () => {
     const world = conversationAtWork();
     world.item('m2');
     world.answer('m1');
-    expect(world.texts('m1').at(-1)).toMatchObject({ id: 'm1:answer', textKind: 'answer', content: null });
+    expect(world.texts('m1').at(-1)).toMatchObject({ id: 'm1:answer', textKind: 'answer', content: 'answer to m1' });
     expect(world.said('m2')).toEqual(['courtesy:queued', 'courtesy:thinking']);
     expect(world.callId()).toBe('m2#1');
   });
@@ -68,16 +69,6 @@ describe('the end of a turn', () => {
     world.pass(1);
     expect(world.said('m1')).toEqual(['courtesy:thinking', 'courtesy:stillThinking', 'answer:timeout']);
     expect(world.state.turn).toBeNull();
-  });
-
-  test('an answer that stands on its task at the time limit ends the turn, though nobody has told of it yet', () => {
-    const world = conversationAtWork();
-    world.pass(179_999);
-    world.store('m1');
-    world.pass(1);
-    expect(world.said('m1').at(-1)).toBe('answer:answer');
-    world.answer('m1');
-    expect(world.said('m1').filter((text) => text.startsWith('answer:'))).toHaveLength(1);
   });
 
   test('a POST that nobody has acked doesn’t time out by itself', () => {
@@ -156,7 +147,11 @@ describe('answers after the end', () => {
     world.pass(180_000);
     world.answer('m1');
     world.answer('m1');
-    expect(world.texts('m1').at(-1)).toMatchObject({ id: 'm1:late', textKind: 'answer', content: null, isLate: true });
+    expect(world.texts('m1').at(-1)).toMatchObject({
+      id: 'm1:late',
+      textKind: 'answer',
+      content: render('lateReply', { content: 'answer to m1' }),
+    });
     expect(world.said('m1').filter((said) => said === 'answer:late')).toHaveLength(1);
   });
 
@@ -195,32 +190,10 @@ describe('answers after the end', () => {
     expect(world.state).toBe(before);
   });
 
-  test('an answer that is still being stored ends its turn with what it says', () => {
-    const world = conversationAtWork();
-    const [effect] = world.arrive('m1');
-    expect(effect).toMatchObject({ id: 'm1:answer', arriving: { ok: true, content: 'answer to m1' } });
-    expect(world.state.turn).toBeNull();
-    expect(world.answer('m1')).toEqual([]);
-  });
-
-  test('a failure that is still being stored ends its turn too', () => {
-    const world = conversationAtWork();
-    const [effect] = world.arrive('m1', 'disconnected');
-    expect(effect).toMatchObject({ id: 'm1:disconnected', arriving: { ok: false } });
-    expect(world.said('m1').at(-1)).toBe('answer:disconnected');
-  });
-
-  test('an answer that is still being stored, to a turn that has ended, is read once it is stored', () => {
-    const world = conversationAtWork();
-    world.pass(180_000);
-    const [effect] = world.arrive('m1');
-    expect(effect).toMatchObject({ id: 'm1:late', content: null, isLate: true });
-  });
-
-  test('an announcement without an answer changes nothing', () => {
+  test('an answer to a message of which nobody knows changes nothing', () => {
     const world = conversationAtWork();
     const before = world.state;
-    world.deliver({ type: 'answer.stored', id: 'a', msgId: 'm1' });
+    expect(world.answer('m0')).toEqual([]);
     expect(world.state).toBe(before);
   });
 });

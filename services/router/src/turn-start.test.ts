@@ -1,12 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import {
-  conversationAtWork,
-  createConversationWorld,
-  running,
-  settings,
-  unbound,
-  userKey,
-} from '../test/conversation-world.ts';
+import { conversationAtWork, createConversationWorld, running, unbound } from '../test/conversation-world.ts';
 import type { Destination } from './conversation-state.ts';
 
 const atInstance = (fields: Partial<NonNullable<Destination['instance']>>): Destination => ({
@@ -54,32 +47,13 @@ describe('starting a turn', () => {
   });
 });
 
-test('the task and its end are written beside the conversation, for the user they belong to', () => {
-  const world = createConversationWorld();
-  world.item('m1');
-  world.ack();
-  expect(world.state.turn?.deadline).toBe(world.now + settings.callbackTimeoutMs);
-  world.answer('m1', 'failed');
-  expect(world.sides.map(({ filter, update }) => [filter._id, Object.keys(update)])).toEqual([
-    [`${userKey}:m1`, ['$set']],
-  ]);
-  expect(world.closings).toEqual([
-    {
-      id: 'm1:closed-failed',
-      kind: 'close-task',
-      msgId: 'm1',
-      endedBy: 'failed',
-      endedAt: world.now,
-      isAnswerTaken: true,
-    },
-  ]);
-});
-
-test('a POST that is repeated after a crash has its task written again: the crash may have come before that', () => {
-  const world = createConversationWorld();
-  world.item('m1');
-  world.lose();
-  const [first, again] = world.sides;
-  expect(again?.filter).toEqual(first?.filter);
-  expect(again).toMatchObject({ upsert: true, isBeside: true });
+test('while the user’s texts can’t go out, what waits goes on waiting', () => {
+  const world = conversationAtWork();
+  world.item('m2');
+  world.isHeldUp = true;
+  world.answer('m1');
+  expect(world.state).toMatchObject({ turn: null, entries: [{ msgId: 'm2' }] });
+  world.isHeldUp = false;
+  world.wake();
+  expect(world.callId()).toBe('m2#1');
 });

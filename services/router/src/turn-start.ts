@@ -13,7 +13,7 @@ export function startTurn(draft: ConversationDraft, destination: Destination) {
   const { instance } = destination;
   if (reply || !instance) {
     draft.patch({ entries: rest });
-    if (reply) draft.say(msgId, reply.key, 'answer', reply.content, { renewal });
+    if (reply) draft.say(msgId, reply.key, 'answer', reply.content, renewal);
     return;
   }
   const copied = {
@@ -31,7 +31,7 @@ export function startTurn(draft: ConversationDraft, destination: Destination) {
     remindAt: now + settings.thinkingReminderMs,
     deadline: null,
   });
-  draft.say(msgId, 'thinking', 'courtesy', render('thinking'), { renewal });
+  draft.say(msgId, 'thinking', 'courtesy', render('thinking'), renewal);
 }
 
 /** The reply that ends the turn before it began, or null if the instance can be called. */

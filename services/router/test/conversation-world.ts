@@ -1,6 +1,5 @@
 // The world around one conversation: plays the mailbox, the bridges and whoever settles holds, and checks every step.
 import { type CustomerItem, renewalBy } from '@pipeline/contracts';
-import type { SideWrite } from '@pipeline/store';
 import { callOf, createConversationReducer, dueAt } from '../src/conversation.ts';
 import {
   type BridgeOutcome,
@@ -43,8 +42,6 @@ export function createConversationWorld() {
   const effects: ConversationEffect[] = [];
   const effectIds = new Set<string>();
   const textsAbout = new Map<string, TextEffect[]>();
-  /** First answers, as they stand on their tasks. */
-  const answers = new Map<string, Answer>();
   const started: string[] = [];
   const acceptedAt = new Map<string, number>();
 
@@ -52,12 +49,11 @@ export function createConversationWorld() {
     state: emptyConversation() as ConversationState,
     now: startOfTime,
     destination: running,
+    /** The broker refuses this user's effects. */
+    isHeldUp: false,
     effects,
     items,
     started,
-    answers,
-    sides: [] as SideWrite[],
-    closings: [] as ConversationEffect[],
 
     /** What was said of one message. */
     texts: (msgId: string): TextEffect[] => textsAbout.get(msgId) ?? [],
@@ -79,18 +75,10 @@ export function createConversationWorld() {
       let next: ConversationEvent | null = event;
       for (let lookups = 0; next !== null; lookups++) {
         if (lookups === 100) throw new Error('the reducer asks without end');
-        const decision = reduce(world.state, next, { userKey, now: world.now });
+        const decision = reduce(world.state, next, { userKey, now: world.now, isHeldUp: world.isHeldUp });
         world.state = decision.state;
-        // Notes on tasks may repeat themselves; what reaches somebody may not.
-        for (const effect of decision.effects) (effect.kind === 'close-task' ? world.closings : caused).push(effect);
-        world.sides.push(...decision.sides);
-        next = null;
-        if (decision.lookup?.kind === 'destination')
-          next = { type: 'destination.found', id: 'lookup', destination: world.destination };
-        else if (decision.lookup) {
-          const { msgId } = decision.lookup;
-          next = { type: 'answer.found', id: 'lookup', msgId, answer: answers.get(msgId) ?? null };
-        }
+        caused.push(...decision.effects);
+        next = decision.lookup ? { type: 'destination.found', id: 'lookup', destination: world.destination } : null;
       }
       record(caused);
       checkState();
@@ -105,21 +93,8 @@ export function createConversationWorld() {
       return world.deliver({ type: 'call.settled', id: `${callId}:settled`, callId, outcome });
     },
     ack: () => world.outcome({ kind: 'acked' }),
-    /** The bridge's answer is stored on its task (the first one counts); nobody has told the conversation yet. */
-    store(msgId: string, answer: Answer = 'answered') {
-      if (!answers.has(msgId)) answers.set(msgId, answer);
-    },
-    /** The same, and announced. */
-    answer(msgId: string, answer: Answer = 'answered') {
-      world.store(msgId, answer);
-      return world.deliver({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId });
-    },
-    /** It is announced while it is being stored. */
-    arrive(msgId: string, outcome: Answer = 'answered') {
-      world.store(msgId, outcome);
-      const arriving = answerOf(outcome, `answer to ${msgId}`);
-      return world.deliver({ type: 'answer.stored', id: `${msgId}:answer-stored`, msgId, arriving });
-    },
+    /** The bridge answers. */
+    answer: (msgId: string, outcome: Answer = 'answered') => world.deliver(answered(msgId, outcome)),
     lose(callId = world.callId() ?? '') {
       return world.deliver({ type: 'call.lost', id: `${callId}:lost`, callId });
     },
@@ -210,7 +185,7 @@ export function createConversationWorld() {
       'no more than 20 stand behind a hold': entries.length - waiting <= 21,
       'what is accepted stands in front': entries.slice(0, waiting).every(({ status }) => status === 'accepted'),
       'a hold stands before what is not judged': entries.length === waiting || entries[waiting]?.status === 'hold',
-      'nothing accepted waits without a turn': turn !== null || waiting === 0,
+      'nothing accepted waits without a turn': turn !== null || waiting === 0 || world.isHeldUp,
       'what waits has a due time':
         world.dueAt() !== null || (entries.length === waiting && (!turn || world.callId() !== null)),
       'a turn that runs has no reply yet': !turn || endingsOf(turn.msgId).length === 0,
@@ -230,11 +205,16 @@ export function conversationAtWork() {
   return world;
 }
 
-/** What a bridge posts to bring this about. */
-export const answerOf = (outcome: Answer, content = '') => ({
-  ok: outcome === 'answered',
-  content: outcome === 'answered' ? content : outcome,
-  isTimeout: outcome === 'timeout',
+/** What a bridge says to bring this about. */
+export const answered = (msgId: string, outcome: Answer): ConversationEvent => ({
+  type: 'bridge.answered',
+  id: `${msgId}:answered`,
+  answer: {
+    msgId,
+    ok: outcome === 'answered',
+    content: outcome === 'answered' ? `answer to ${msgId}` : outcome === 'shuttingDown' ? 'shutting down' : outcome,
+    isTimeout: outcome === 'timeout',
+  },
 });
 
 /** A text message of the customer, sent now. */

@@ -71,7 +71,11 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
       for (let lookups = 0; next !== null; lookups++) {
         if (lookups === 100) throw new Error('the reducer asks without end');
         const stateBefore: LedgerState = world.state;
-        const { state, effects, sides, counts, lookup } = reduce(stateBefore, next, { userKey, now: world.now });
+        const { state, effects, sides, counts, lookup } = reduce(stateBefore, next, {
+          userKey,
+          now: world.now,
+          isHeldUp: false,
+        });
         world.state = state;
         world.effects.push(...effects);
         world.counts.push(...(counts ?? []));
