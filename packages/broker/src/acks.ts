@@ -3,7 +3,7 @@ import { untilTick } from '@pipeline/runtime';
 
 /**
  * Nobody waits for an ack. Those of all channels rest until the same moment, to share the way to the broker: so long
- * after the actors' own rests have ended (mailbox/rest.ts), for the saves that follow.
+ * after the deferred saves of actors (mailbox/commit/group-commit.ts), for the saves that follow.
  */
 const BEHIND_ACTORS_MS = 100;
 /** Of the prefetch, so much may be settled and not acked yet: the broker has to have room to deliver more. */

@@ -1,3 +1,3 @@
-export type { ActorEvent, Behaviour, Decision, Edges, OpenCall, ReduceContext } from './behaviour.ts';
-export { createMailbox, type Mailbox } from './mailbox.ts';
-export type { PartitionsHeld } from './subscriptions.ts';
+export type { ActorEvent, ActorTypes, Behaviour, Decision, Edges, OpenCall, ReduceContext } from './behaviour.ts';
+export { Mailbox } from './mailbox.ts';
+export type { PartitionsHeld } from './partitions/subscriptions.ts';

@@ -1,6 +1,6 @@
 // Wakes actors whose due time has passed and whose owner, for whatever reason, hasn't noticed.
 import type { Broker } from '@pipeline/broker';
-import { exchanges, type MailboxService, wake } from '@pipeline/contracts';
+import { wake } from '@pipeline/contracts';
 import { type Logger, type Repetition, repeat } from '@pipeline/runtime';
 import type { ActorCollection, Store } from '@pipeline/store';
 
@@ -12,14 +12,14 @@ const WAKES_PER_SWEEP = 500;
 
 /** Sweeps once a second until stopped. Every replica does; the claims keep them from waking twice. */
 export function startWakeSweep<S>(deps: {
-  service: MailboxService;
+  /** The exchange in front of the mailboxes. */
+  exchange: string;
   collection: ActorCollection<S>;
   broker: Pick<Broker, 'publish' | 'problem'>;
   store: Pick<Store, 'now' | 'problem'>;
   logger: Logger;
 }): Repetition {
-  const { service, collection, broker, store, logger } = deps;
-  const exchange = service === 'router' ? exchanges.routerMailboxes : exchanges.senderMailboxes;
+  const { exchange, collection, broker, store, logger } = deps;
 
   const sweepOnce = async () => {
     const now = store.now();

@@ -7,6 +7,7 @@ import { startToyChild, type ToyChild } from './toy-child.ts';
 
 let rig: Rig;
 let child: ToyChild | undefined;
+let started = 0;
 
 beforeAll(async () => {
   rig = await openRig(2);
@@ -24,7 +25,8 @@ async function superviseUntil(what: string, condition: () => Promise<boolean>): 
   let isOver = false;
   const supervising = (async () => {
     for (; !isOver; deaths++) {
-      child = startToyChild({ amqpUrl, mongoUri, partitions, name: 'toy' });
+      // As in production, no two processes have the same name.
+      child = startToyChild({ amqpUrl, mongoUri, partitions, name: `toy-${++started}` });
       await child.ended;
     }
   })();
@@ -61,6 +63,28 @@ test('an event that kills the process is parked after a few deaths; its user and
     { code: 'event-deadly', attempts: 5, origin: { userKey: victim, messageId: `${victim}:2`, type: 'toy.number' } },
   ]);
   expect((await rig.leftInQueues()).filter((id) => !id.startsWith('wake:'))).toEqual([]);
+}, 240_000);
+
+test('one deadly event among 1,000 good ones: those are answered meanwhile', async () => {
+  const users = userNames(100, 'among-good');
+  const deadly = 'wk1:deadly-among-good';
+  const letters = async () => (await rig.store.deadLetters.list('router', 100)).map(({ origin }) => origin.userKey);
+  const isPassedOn = (user: string) => new Set(rig.recorded.get(user)).size === 10;
+  await Promise.all(oneTo(5).flatMap((n) => users.map((user) => rig.send(user, { n }))));
+  await rig.send(deadly, { n: 1, fault: 'kills' });
+  await Promise.all(oneTo(5).flatMap((n) => users.map((user) => rig.send(user, { n: n + 5 }))));
+  let answeredAt: number | null = null;
+  let parkedAt: number | null = null;
+  await superviseUntil('the deadly one is parked, and the good ones passed on', async () => {
+    if (users.every(isPassedOn)) answeredAt ??= performance.now();
+    if ((await letters()).includes(deadly)) parkedAt ??= performance.now();
+    return answeredAt !== null && parkedAt !== null;
+  });
+  process.stderr.write(
+    `good ones answered ${Math.round((parkedAt ?? 0) - (answeredAt ?? 0))} ms before it was parked\n`,
+  );
+  expect(answeredAt).toBeLessThan(parkedAt ?? 0);
+  for (const user of users) await rig.passesOn(user, oneTo(10).map(String));
 }, 240_000);
 
 test('a wake that kills the process is put off', async () => {

@@ -94,7 +94,7 @@ test('a document that somebody else has saved is read again and the event reduce
   const stored = await rig.states.load(user);
   if (!stored) throw new Error('no document');
   const bumped = { ...stored, version: stored.version + 1, state: { ...stored.state, numbers: [1, 100] } };
-  expect(await rig.states.saveAll([bumped])).toEqual(['saved']);
+  expect(await rig.states.saveAll([{ document: bumped, replaces: bumped.version - 1 }])).toEqual(['saved']);
   await Promise.all([2, 3].map((n) => rig.send(user, { n })));
   await rig.passesOn(user, ['1', '2', '3']);
   expect((await rig.stateOf(user))?.numbers).toEqual([1, 100, 2, 3]);

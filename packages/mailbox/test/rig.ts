@@ -6,19 +6,11 @@ import { type ActorCollection, type ActorDocument, openStore, type Store } from 
 import { eventually } from '../../../test/support/eventually.ts';
 import type { OwnRabbitmq } from '../../../test/support/own-rabbitmq.ts';
 import { createTestServersWithTopology, type TestServers } from '../../../test/support/servers.ts';
-import { createMailbox, type Edges, type Mailbox } from '../src/index.ts';
-import {
-  type ToyCall,
-  type ToyEffect,
-  type ToyEvent,
-  type ToyNumber,
-  type ToyState,
-  toyBehaviour,
-  toyEdges,
-} from './toy.ts';
+import { type Edges, Mailbox } from '../src/index.ts';
+import { type ToyNumber, type ToyState, type ToyTypes, toyBehaviour, toyEdges } from './toy.ts';
 
 export interface Replica {
-  mailbox: Mailbox<ToyEvent>;
+  mailbox: Mailbox<ToyTypes>;
   store: Store;
   broker: Broker;
   /** A metric's value, as Prometheus would scrape it. */
@@ -30,7 +22,7 @@ export interface Replica {
 export interface ReplicaOptions {
   name?: string;
   mongoUri?: string;
-  edges?: Partial<Edges<ToyEvent, ToyEffect, ToyCall, never>>;
+  edges?: Partial<Edges<ToyTypes>>;
   faultPoint?: (point: string) => Promise<void> | void;
   maxActors?: number;
   stallLookMs?: number;
@@ -99,14 +91,16 @@ export async function openRig(
       const ownStore = await openStore({ uri: mongoUri, logger });
       const ownBroker = await createBroker({ url: servers.amqpUrl, name, logger });
       const metrics = createMetrics('toy');
-      const mailbox = createMailbox({
+      const mailbox = new Mailbox<ToyTypes>({
         service: 'router',
         replica: name,
-        partitions,
+        exchange: exchanges.routerMailboxes,
+        queues: mailboxQueues('router', partitions),
         prefetch: 200,
         leaveToCallerMs: 5_000,
         broker: ownBroker,
         store: ownStore,
+        collection: ownStore.actors<ToyState>('conversations'),
         behaviour: toyBehaviour,
         edges: toyEdges(ownBroker, edges),
         logger,

@@ -1,10 +1,11 @@
 // The toy mailbox as a process of its own, for tests that kill it. Its one argument is JSON; it says `ready` on stdout,
 // and then each call with its beginning and end, and what it owns whenever that has changed.
 import { createBroker } from '@pipeline/broker';
+import { exchanges, mailboxQueues } from '@pipeline/contracts';
 import { createLogger, createMetrics } from '@pipeline/runtime';
 import { openStore } from '@pipeline/store';
-import { createMailbox, type PartitionsHeld } from '../src/index.ts';
-import { toyBehaviour, toyEdges } from './toy.ts';
+import { Mailbox, type PartitionsHeld } from '../src/index.ts';
+import { type ToyState, type ToyTypes, toyBehaviour, toyEdges } from './toy.ts';
 
 export interface ToyProcessOptions {
   amqpUrl: string;
@@ -31,14 +32,16 @@ const call: typeof edges.call = async (userKey, toyCall) => {
   say({ call: toyCall.id, userKey, from, to: Date.now() });
   return outcome;
 };
-const mailbox = createMailbox({
+const mailbox = new Mailbox<ToyTypes>({
   service: 'router',
   replica: options.name,
-  partitions: options.partitions,
+  exchange: exchanges.routerMailboxes,
+  queues: mailboxQueues('router', options.partitions),
   prefetch: 200,
   leaveToCallerMs: 5_000,
   broker,
   store,
+  collection: store.actors<ToyState>('conversations'),
   behaviour: toyBehaviour,
   edges: { ...edges, call },
   logger,

@@ -3,7 +3,7 @@ import { decodeBody, type Publisher } from '@pipeline/broker';
 import { callSettled, exchanges, wake } from '@pipeline/contracts';
 import { InvalidMessageError, sleep } from '@pipeline/runtime';
 import type { StoredEffect } from '@pipeline/store';
-import type { Behaviour, Edges, OpenCall } from '../src/index.ts';
+import type { ActorTypes, Behaviour, Edges, OpenCall } from '../src/index.ts';
 
 /** The body of a `toy.number`. */
 export interface ToyNumber {
@@ -41,6 +41,14 @@ export interface ToyEffect extends StoredEffect {
 export interface ToyCall extends OpenCall {
   n: number;
   ms: number;
+}
+
+export interface ToyTypes extends ActorTypes {
+  state: ToyState;
+  event: ToyEvent;
+  effect: ToyEffect;
+  call: ToyCall;
+  lookup: never;
 }
 
 type Decided = { state: ToyState; effects: ToyEffect[]; sides: [] };
@@ -93,22 +101,19 @@ function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number):
   }
 }
 
-export const toyBehaviour: Behaviour<ToyState, ToyEvent, ToyEffect, ToyCall, never> = {
+export const toyBehaviour: Behaviour<ToyTypes> = {
   initialState: emptyState,
   reduce: (state, event, { userKey, now }) => reduce(state, event, userKey, now),
   dueAt: (state) => (state.due.length === 0 ? null : Math.min(...state.due.map(({ at }) => at))),
   callOf: ({ call }) => call && { id: callId(call), startedAt: call.startedAt, n: call.n, ms: call.ms },
   deduplication: (event) => (event.type === 'toy.number' ? { id: event.id, time: event.sendTime ?? 0 } : null),
-  canRest: (event) => event.type === 'call.settled' || (event.type === 'toy.number' && event.isQuiet === true),
+  isPatient: (event) => event.type === 'call.settled' || (event.type === 'toy.number' && event.isQuiet === true),
   wake: () => ({ type: 'wake', id: 'timer' }),
   callLost: (id) => ({ type: 'call.lost', id: `${id}:lost`, callId: id }),
 };
 
 /** @param published where effects go; the toy is a "router", so the sender's mailboxes record them */
-export function toyEdges(
-  publisher: Publisher,
-  overrides: Partial<Edges<ToyEvent, ToyEffect, ToyCall, never>> = {},
-): Edges<ToyEvent, ToyEffect, ToyCall, never> {
+export function toyEdges(publisher: Publisher, overrides: Partial<Edges<ToyTypes>> = {}): Edges<ToyTypes> {
   return {
     decode({ type, messageId: id, content }) {
       if (type === 'toy.number')

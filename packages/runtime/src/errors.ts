@@ -1,6 +1,8 @@
 // The two kinds of failure, and nothing else: try again, or don't.
 // Duplicate, unbound or expired are outcomes (returned values), never errors.
 
+import type { ErrorCode } from './error-codes.ts';
+
 const MAX_CAUSES = 5;
 
 interface ErrorOptions {
@@ -10,11 +12,10 @@ interface ErrorOptions {
 }
 
 abstract class CodedError extends Error {
-  /** Stable, kebab-case; documented in docs/operations.md. */
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly context: Record<string, unknown>;
 
-  constructor(code: string, message: string, options: ErrorOptions = {}) {
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.context = options.context ?? {};
@@ -39,7 +40,7 @@ export class ConfigError extends PermanentError {
 }
 
 /** The error's stable code, or `unexpected` for anything that isn't one of ours. */
-export function errorCode(error: unknown): string {
+export function errorCode(error: unknown): ErrorCode {
   return error instanceof CodedError ? error.code : 'unexpected';
 }
 

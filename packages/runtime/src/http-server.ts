@@ -1,6 +1,7 @@
 // The HTTP server of a service: health, readiness, metrics, and JSON answers in one shape.
 import type { Server } from 'node:http';
 import express, { type ErrorRequestHandler, type Express } from 'express';
+import type { ErrorCode } from './error-codes.ts';
 import { ConfigError, errorCode, RetryableError } from './errors.ts';
 import type { Health } from './health.ts';
 import { errorFields, type Logger } from './logger.ts';
@@ -15,9 +16,9 @@ export const MAX_BODY_BYTES = 256 * 1024;
 /** An answer other than success, in the shape `{ error: { code, message } }`. */
 export class HttpError extends Error {
   readonly status: number;
-  readonly code: string;
+  readonly code: ErrorCode;
 
-  constructor(status: number, code: string, message: string) {
+  constructor(status: number, code: ErrorCode, message: string) {
     super(message);
     this.name = 'HttpError';
     this.status = status;

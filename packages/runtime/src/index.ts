@@ -1,5 +1,6 @@
 export * from './bridge-address.ts';
 export * from './check-shape.ts';
+export * from './error-codes.ts';
 export * from './errors.ts';
 export * from './hang-watchdog.ts';
 export * from './health.ts';

@@ -12,7 +12,7 @@ export interface StoredEffect {
 export interface ActorDocument<S> {
   /** The user's key. */
   _id: string;
-  /** Raised by one with every save; a save counts only if nobody saved in between. */
+  /** Raised with every save; a save counts only if nobody saved in between. */
   version: number;
   state: S;
   effects: StoredEffect[];
@@ -32,15 +32,21 @@ export interface ActorDocument<S> {
 
 export type SaveOutcome = 'saved' | 'stale';
 
+export interface ActorSave<S> {
+  document: ActorDocument<S>;
+  /** The version that must be stored, or the save is stale; 0: no document. Older than `document.version`. */
+  replaces: number;
+}
+
 export interface ActorCollection<S> {
   /** @throws RetryableError `store-away` */
   load(userKey: string): Promise<ActorDocument<S> | null>;
   /**
-   * Saves each document if the stored version is still `version - 1`, all in one round trip.
+   * Saves each document if the stored version is still the one that it replaces, all in one round trip.
    * @throws RetryableError `store-away` when outcomes are unknown; any other error as the driver gave it, also if all
    * together are larger than a command may be (16 MB)
    */
-  saveAll(documents: readonly ActorDocument<S>[]): Promise<SaveOutcome[]>;
+  saveAll(saves: readonly ActorSave<S>[]): Promise<SaveOutcome[]>;
   /** The stored version, 0 if there is no document. */
   versionOf(userKey: string): Promise<number>;
   /**
@@ -85,15 +91,15 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
       return { ...found, recentIds: typeof ids === 'string' ? JSON.parse(ids) : ids };
     },
 
-    async saveAll(documents) {
+    async saveAll(saves) {
       // The command itself: the driver's bulk API takes a third more CPU for the same. A command has none of the
       // connection's options.
       const db = connection.db as mongo.Db;
       const command: mongo.Document = {
         update: name,
-        updates: documents.map((document) => ({
+        updates: saves.map(({ document, replaces }) => ({
           // A miss becomes an insert that collides with the newer document (E11000): that is how staleness shows.
-          q: { _id: document._id, version: document.version - 1 },
+          q: { _id: document._id, version: replaces },
           // In BSON one string costs half of what an array of so many does.
           u: { ...document, recentIds: JSON.stringify(document.recentIds) },
           upsert: true,
@@ -108,7 +114,7 @@ export function actorCollection<S>(connection: Connection, name: 'conversations'
         if (fault) throw new mongo.MongoServerError(fault);
         return reply;
       });
-      const outcomes: SaveOutcome[] = documents.map(() => 'saved');
+      const outcomes: SaveOutcome[] = saves.map(() => 'saved');
       for (const { index } of writeErrors) outcomes[index] = 'stale';
       return outcomes;
     },

@@ -15,7 +15,7 @@ export type { Instance, InstanceFields } from './instances.ts';
 export { openStore, type Store } from './open-store.ts';
 export { processedIdsWrite } from './processed-ids.ts';
 export { originalId, replayId, replayNumber } from './replay-ids.ts';
-export type { Replica } from './replicas.ts';
+export type { Replica, SeenReplica } from './replicas.ts';
 export type { SideWrite } from './side-writes.ts';
 export { isDuplicateKey, isStoreAway } from './store-errors.ts';
 export type { SyncCursor } from './sync-cursors.ts';

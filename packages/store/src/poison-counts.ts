@@ -32,6 +32,11 @@ export function poisonCounts(connection: Connection) {
       );
       return found.attempts;
     },
+    /** @returns 0 if there is no count */
+    async attempts(service: string, eventId: string): Promise<number> {
+      const found = await storing(() => model.findById(`${service}:${eventId}`).lean<PoisonCount>().exec());
+      return found?.attempts ?? 0;
+    },
     clear: (service: string, eventId: string) => storing(() => model.deleteOne({ _id: `${service}:${eventId}` })),
     ensureIndexes: () => model.createIndexes(),
   };

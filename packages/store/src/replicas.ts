@@ -2,8 +2,8 @@
 import { type Connection, Schema } from 'mongoose';
 import { storing } from './store-errors.ts';
 
-/** Long after anybody takes it for alive: this only clears the collection. */
-const RETENTION_S = 60;
+/** Who ended without a goodbye is remembered for so long: longer than an orchestrator waits before it starts one anew. */
+const RETENTION_S = 600;
 
 export interface Replica {
   name: string;
@@ -11,6 +11,11 @@ export interface Replica {
   subscribed: Record<string, number>;
   /** It is stopping: no partition is its any more, but its open calls still are. */
   isLeaving?: boolean;
+}
+
+export interface SeenReplica extends Replica {
+  /** Its last beat, epoch ms, database clock. */
+  beatAt: number;
 }
 
 const schema = new Schema(
@@ -32,16 +37,16 @@ export function replicas(connection: Connection) {
           { upsert: true },
         ),
       ),
-    /** Those whose last beat was later than `since`, by name. */
-    alive: (service: string, since: number): Promise<Replica[]> =>
-      storing(() =>
-        model
-          .find({ service, beatAt: { $gt: new Date(since) } }, { _id: 0, name: 1, subscribed: 1, isLeaving: 1 })
-          .sort({ name: 1 })
-          .lean<Replica[]>()
-          .exec(),
-      ),
+    /** All that have beaten lately and have not left, by name. */
+    async seen(service: string): Promise<SeenReplica[]> {
+      const found = await storing(() =>
+        model.find({ service }, { _id: 0, service: 0 }).sort({ name: 1 }).lean().exec(),
+      );
+      return (found as unknown as (Replica & { beatAt: Date })[]).map((one) => ({ ...one, beatAt: +one.beatAt }));
+    },
+    /** A goodbye: whoever ends without one is taken for dead. */
     leave: (service: string, name: string) => storing(() => model.deleteOne({ _id: idOf(service, name) })),
-    ensureIndexes: () => model.createIndexes(),
+    // An earlier version kept them for another time.
+    ensureIndexes: () => model.syncIndexes(),
   };
 }

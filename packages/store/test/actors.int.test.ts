@@ -9,6 +9,7 @@ import {
   type Store,
 } from '../src/index.ts';
 import { openTestStore } from './open.ts';
+import { saves } from './saves.ts';
 
 type State = { n: number; note?: string };
 let opened: Awaited<ReturnType<typeof openTestStore>>;
@@ -39,10 +40,10 @@ const versions = async (...ids: string[]) => {
 };
 
 test('a save counts only on the version it was made from; stale ones leave their neighbours alone', async () => {
-  expect(await actors.saveAll([document('a', 1), document('b', 1)])).toEqual(['saved', 'saved']);
-  expect(await actors.saveAll([document('b', 2)])).toEqual(['saved']);
+  expect(await actors.saveAll(saves(document('a', 1), document('b', 1)))).toEqual(['saved', 'saved']);
+  expect(await actors.saveAll(saves(document('b', 2)))).toEqual(['saved']);
   const mixed = [document('a', 2), document('b', 2), document('c', 1), document('d', 7), document('a', 1)];
-  const outcomes = await actors.saveAll(mixed);
+  const outcomes = await actors.saveAll(saves(...mixed));
   expect(outcomes.slice(0, 3)).toEqual(['saved', 'stale', 'saved']);
   expect(outcomes[4]).toBe('stale');
   expect(await versions('a', 'b', 'c')).toEqual([2, 2, 1]);
@@ -53,7 +54,7 @@ test('of many that make the same save at once exactly one succeeds, for a new do
   for (const version of [1, 2, 3]) {
     const outcomes = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
-        actors.saveAll([document('contended', version, { state: { n: version, note: `by ${index}` } })]),
+        actors.saveAll(saves(document('contended', version, { state: { n: version, note: `by ${index}` } }))),
       ),
     );
     const winners = outcomes.flatMap(([outcome], index) => (outcome === 'saved' ? [index] : []));
@@ -63,17 +64,17 @@ test('of many that make the same save at once exactly one succeeds, for a new do
 });
 
 test('a save replaces everything, the sweep’s claim included', async () => {
-  await actors.saveAll([document('claimed', 1, { wakeAt: 1_000, effects: [{ id: 'e' }] })]);
+  await actors.saveAll(saves(document('claimed', 1, { wakeAt: 1_000, effects: [{ id: 'e' }] })));
   expect(await actors.claimOverdue(10_000, 0, 5_000, 10)).toEqual(['claimed']);
   expect((await actors.load('claimed'))?.wokenAt).toBe(10_000);
-  await actors.saveAll([document('claimed', 2)]);
+  await actors.saveAll(saves(document('claimed', 2)));
   const saved = await actors.load('claimed');
   expect(saved).toEqual(document('claimed', 2));
 });
 
 test('saves that not enough members have acknowledged have unknown outcomes', async () => {
   const connection = await mongoose.createConnection(opened.mongoUri, { writeConcern: { w: 9 } }).asPromise();
-  const saving = actorCollection(connection, 'conversations').saveAll([document('unacknowledged', 1)]);
+  const saving = actorCollection(connection, 'conversations').saveAll(saves(document('unacknowledged', 1)));
   await expect(saving).rejects.toMatchObject({ code: 'store-away' });
   await connection.close();
 });
@@ -82,14 +83,14 @@ test.each(['journal=true', 'wtimeoutMS=5000'])('a URI may say %s', async (option
   const { mongoUri } = opened;
   const uri = `${mongoUri}${mongoUri.includes('?') ? '&' : '?'}${option}`;
   const connection = await mongoose.createConnection(uri, { writeConcern: { w: 'majority' } }).asPromise();
-  const saving = actorCollection(connection, 'conversations').saveAll([document(option, 1)]);
+  const saving = actorCollection(connection, 'conversations').saveAll(saves(document(option, 1)));
   await saving.finally(() => connection.close());
   expect(await saving).toEqual(['saved']);
 });
 
 test('recent ids come back as they were, however odd, and also from where they stood as an array', async () => {
   const recentIds = ['plain', 'two\nlines', 'quoted","', ''];
-  await actors.saveAll([document('ids', 1, { recentIds }), document('no-ids', 1)]);
+  await actors.saveAll(saves(document('ids', 1, { recentIds }), document('no-ids', 1)));
   const connection = await mongoose.createConnection(opened.mongoUri).asPromise();
   await connection.collection('conversations').insertOne(document('array', 1, { recentIds }) as never);
   await connection.close();
@@ -98,33 +99,35 @@ test('recent ids come back as they were, however odd, and also from where they s
 });
 
 test('what is undefined is not saved', async () => {
-  await actors.saveAll([document('undefined', 1, { state: { n: 1, note: undefined } as never })]);
+  await actors.saveAll(saves(document('undefined', 1, { state: { n: 1, note: undefined } as never })));
   expect(Object.keys((await actors.load('undefined'))?.state ?? {})).toEqual(['n']);
 });
 
 test('documents that are too large, alone or together, fail with an error that is not "the database is away"', async () => {
   const large = document('large', 1, { state: { n: 1, note: 'x'.repeat(17_000_000) } });
-  await expect(actors.saveAll([large])).rejects.not.toMatchObject({ code: 'store-away' });
+  await expect(actors.saveAll(saves(large))).rejects.not.toMatchObject({ code: 'store-away' });
   const fitting = Array.from({ length: 17 }, (_, n) =>
     document(`fitting-${n}`, 1, { state: { n, note: 'x'.repeat(1_000_000) } }),
   );
-  await expect(actors.saveAll(fitting)).rejects.not.toMatchObject({ code: 'store-away' });
+  await expect(actors.saveAll(saves(...fitting))).rejects.not.toMatchObject({ code: 'store-away' });
   expect(await versions('large', 'fitting-0')).toEqual([0, 0]);
 }, 120_000);
 
 test('versionOf tells the stored version, 0 for nobody', async () => {
-  await actors.saveAll([document('known', 1)]);
+  await actors.saveAll(saves(document('known', 1)));
   expect([await actors.versionOf('known'), await actors.versionOf('unknown')]).toEqual([1, 0]);
 });
 
 test('two sweepers at once wake each overdue actor once, and again only after the pause', async () => {
   const ids = Array.from({ length: 50 }, (_, index) => `due-${index}`);
   const now = 1_000_000;
-  await actors.saveAll([
-    ...ids.map((id, index) => document(id, 1, { wakeAt: now - 1_001 - index })),
-    document('not-yet', 1, { wakeAt: now - 500 }),
-    document('never', 1),
-  ]);
+  await actors.saveAll(
+    saves(
+      ...ids.map((id, index) => document(id, 1, { wakeAt: now - 1_001 - index })),
+      document('not-yet', 1, { wakeAt: now - 500 }),
+      document('never', 1),
+    ),
+  );
   const sweep = async (at: number) => {
     const claims = await Promise.all([1, 2].map(() => actors.claimOverdue(at, 1_000, 5_000, 100)));
     return claims.flat().sort();
@@ -136,7 +139,7 @@ test('two sweepers at once wake each overdue actor once, and again only after th
 
 test('the most overdue come first when there are more than a sweep takes', async () => {
   const other = store.actors<State>('ledgers');
-  await other.saveAll([1, 2, 3, 4].map((n) => document(`limit-${n}`, 1, { wakeAt: n * 1_000 })));
+  await other.saveAll(saves(...[1, 2, 3, 4].map((n) => document(`limit-${n}`, 1, { wakeAt: n * 1_000 }))));
   expect(await other.claimOverdue(50_000, 1_000, 5_000, 2)).toEqual(['limit-1', 'limit-2']);
   expect(await other.claimOverdue(50_000, 1_000, 5_000, 2)).toEqual(['limit-3', 'limit-4']);
 });

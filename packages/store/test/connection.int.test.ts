@@ -5,6 +5,7 @@ import { eventually } from '../../../test/support/eventually.ts';
 import { startTcpProxy, type TcpProxy } from '../../../test/support/tcp-proxy.ts';
 import { openStore } from '../src/index.ts';
 import { logger, openTestStore } from './open.ts';
+import { saves } from './saves.ts';
 
 let opened: Awaited<ReturnType<typeof openTestStore>>;
 let proxy: TcpProxy;
@@ -65,7 +66,7 @@ test('while the database is away every operation says so, and all is well when i
   const store = await openStore({ uri: proxy.through(opened.mongoUri), logger });
   const actors = store.actors<object>('conversations');
   const fields = { state: {}, effects: [], recentIds: [], newest: {}, newestMoved: {}, wakeAt: null };
-  const save = () => actors.saveAll([{ _id: 'u', version: 1, ...fields }]);
+  const save = () => actors.saveAll(saves({ _id: 'u', version: 1, ...fields }));
   await proxy.refuse();
   proxy.cut();
   const attempts = await Promise.allSettled([

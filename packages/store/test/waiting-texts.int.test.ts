@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Store } from '../src/index.ts';
 import { openTestStore } from './open.ts';
+import { saves } from './saves.ts';
 
 let opened: Awaited<ReturnType<typeof openTestStore>>;
 let store: Store;
@@ -12,8 +13,8 @@ beforeAll(async () => {
 afterAll(() => opened?.close(), 20_000);
 
 const save = (user: string, waitingSince: (number | null)[], version = 1) =>
-  store.actors<object>('ledgers').saveAll([
-    {
+  store.actors<object>('ledgers').saveAll(
+    saves({
       _id: user,
       version,
       state: { queue: waitingSince.map((since) => ({ waitingSince: since })) },
@@ -22,8 +23,8 @@ const save = (user: string, waitingSince: (number | null)[], version = 1) =>
       newest: {},
       newestMoved: {},
       wakeAt: null,
-    },
-  ]);
+    }),
+  );
 
 test('users, their texts, and since when the oldest waits', async () => {
   expect(await store.waitingTexts.measure()).toEqual({ users: 0, texts: 0, oldestSince: null });

@@ -14,7 +14,7 @@ export {
   type WecomClient,
   type WecomClientOptions,
 } from './client.ts';
-export type { ConfigurationProblem } from './configuration-problem.ts';
+export { type ConfigurationProblem, GETTOKEN } from './configuration-problem.ts';
 export { describeErrcode, type ErrcodeClass, type ErrcodeEntry, errcodes } from './errcodes.ts';
 export type { Media } from './media.ts';
 export type { QuotaLimits, QuotaState } from './quota-windows.ts';
@@ -28,6 +28,9 @@ export {
 } from './sync-items.ts';
 export {
   isWecomError,
+  noAnswer,
+  quotaSpent,
+  refusal,
   type WecomError,
   type WecomFailure,
   WecomPermanentError,

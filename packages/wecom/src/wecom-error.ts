@@ -1,5 +1,5 @@
 // Every failure of a WeCom call, as one of the two kinds of error. Never holds a token, a secret or a URL.
-import { PermanentError, RetryableError } from '@pipeline/runtime';
+import { type ErrorCode, PermanentError, RetryableError } from '@pipeline/runtime';
 import { describeErrcode, type ErrcodeClass } from './errcodes.ts';
 
 export interface WecomFailure {
@@ -17,7 +17,7 @@ export interface WecomFailure {
   retryAfterMs: number | null;
 }
 
-type Details = WecomFailure & { code: string; message: string; context?: Record<string, unknown> };
+type Details = WecomFailure & { code: ErrorCode; message: string; context?: Record<string, unknown> };
 
 /** WeCom's 45009 blocks for the rest of its window and doesn't say which; the minute is the shorter one (path/90313). */
 const QUOTA_WINDOW_MS = 60_000;
@@ -116,7 +116,7 @@ export function quotaSpent(api: string, retryAfterMs: number): WecomError {
 }
 
 /** No valid answer. `code`: wecom-unreachable, -timeout, -connection-lost, -http-status, -invalid-answer, -oversized-answer. */
-export function noAnswer(api: string, code: string, detail: string, isUnanswered: boolean): WecomError {
+export function noAnswer(api: string, code: ErrorCode, detail: string, isUnanswered: boolean): WecomError {
   return new WecomRetryableError({
     code,
     message: `${api}: ${detail}`,

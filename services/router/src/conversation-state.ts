@@ -1,5 +1,6 @@
 // What the router remembers of one user, and what can happen to them.
 import type { BridgeAnswered, CustomerItem, Renewal, TextKind } from '@pipeline/contracts';
+import type { ActorTypes } from '@pipeline/mailbox';
 import type { TextKey } from '@pipeline/texts';
 
 /** A message in the user's line, in WeCom's order. The running one is not in it. */
@@ -95,6 +96,15 @@ export interface BridgeCall {
   id: string;
   startedAt: number;
   turn: Turn;
+}
+
+/** What the router's actors are made of. */
+export interface ConversationTypes extends ActorTypes {
+  state: ConversationState;
+  event: ConversationEvent;
+  effect: ConversationEffect;
+  call: BridgeCall;
+  lookup: ConversationLookup;
 }
 
 export const emptyConversation = (): ConversationState => ({

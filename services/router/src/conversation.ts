@@ -4,17 +4,16 @@ import { countWaiting } from './admission.ts';
 import { type ConversationDraft, draftFrom } from './conversation-draft.ts';
 import type {
   BridgeCall,
-  ConversationEffect,
   ConversationEvent,
-  ConversationLookup,
   ConversationSettings,
   ConversationState,
+  ConversationTypes,
 } from './conversation-state.ts';
 import { askAboutHolds, settleItem, takeItem } from './message-line.ts';
 import { callIdOf, lookAtTurnClock, repeatCall, takeAnswer, takeCallOutcome } from './turn-end.ts';
 import { startTurn } from './turn-start.ts';
 
-export type ConversationDecision = Decision<ConversationState, ConversationEffect, ConversationLookup>;
+export type ConversationDecision = Decision<ConversationTypes>;
 
 /** The call that a conversation has open. */
 export function callOf({ turn }: ConversationState): BridgeCall | null {

@@ -21,21 +21,15 @@ import type { BridgeClient } from './bridge-client.ts';
 import { signCallbackToken, taskId } from './callback-token.ts';
 import { callOf, createConversationReducer, dueAt } from './conversation.ts';
 import {
-  type BridgeCall,
   type BridgeOutcome,
-  type ConversationEffect,
-  type ConversationEvent,
-  type ConversationLookup,
   type ConversationSettings,
-  type ConversationState,
+  type ConversationTypes,
   type Destination,
   emptyConversation,
 } from './conversation-state.ts';
 import { contentOfOldEffect } from './old-answers.ts';
 
-export function conversationBehaviour(
-  settings: ConversationSettings,
-): Behaviour<ConversationState, ConversationEvent, ConversationEffect, BridgeCall, ConversationLookup> {
+export function conversationBehaviour(settings: ConversationSettings): Behaviour<ConversationTypes> {
   return {
     initialState: emptyConversation,
     reduce: createConversationReducer(settings),
@@ -44,7 +38,7 @@ export function conversationBehaviour(
     deduplication: (event) =>
       event.type === 'customer.item' ? { id: event.item.msgId, time: event.item.sendTime } : null,
     // POSTed again, the task has the same idempotency key.
-    canRest: (event) => event.type === 'call.settled' && event.outcome.kind === 'acked',
+    isPatient: (event) => event.type === 'call.settled' && event.outcome.kind === 'acked',
     wake: () => ({ type: 'wake', id: 'timer' }),
     callLost: (callId) => ({ type: 'call.lost', id: `${callId}:lost`, callId }),
   };
@@ -59,7 +53,7 @@ export function conversationEdges(deps: {
   taskTimeoutS: number;
   logger: Logger;
   metrics: Metrics;
-}): Edges<ConversationEvent, ConversationEffect, BridgeCall, ConversationLookup> {
+}): Edges<ConversationTypes> {
   const { store, publisher, bridge, logger, metrics } = deps;
   const calls = metrics.counter('router_bridge_calls_total', 'Tasks POSTed to bridges', ['outcome'] as const);
   const callSeconds = metrics.seconds('router_bridge_ack_seconds', 'From POST to ack');

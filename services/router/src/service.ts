@@ -1,7 +1,7 @@
 // Builds the router out of its parts and gives it a beginning and an end.
 import { type Broker, createBroker, drainDeadQueue } from '@pipeline/broker';
 import { BINDER_QUEUE, deadQueue, exchanges, mailboxQueues } from '@pipeline/contracts';
-import { createMailbox, type Mailbox } from '@pipeline/mailbox';
+import { Mailbox } from '@pipeline/mailbox';
 import {
   createHealth,
   createHttpServer,
@@ -16,7 +16,7 @@ import { addBridgeCallback } from './bridge-callback.ts';
 import { createBridgeClient } from './bridge-client.ts';
 import { createCircuitBreakers } from './circuit-breakers.ts';
 import type { RouterConfig } from './config.ts';
-import type { BridgeOutcome, ConversationEvent } from './conversation-state.ts';
+import type { BridgeOutcome, ConversationState, ConversationTypes } from './conversation-state.ts';
 import { conversationBehaviour, conversationEdges } from './handle-mailbox.ts';
 import { takeOldAnswers } from './old-answers.ts';
 import { createPublishAnswer } from './publish-answer.ts';
@@ -28,9 +28,10 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
   const metrics = createMetrics('router');
   const replica = replicaName('router');
   const { CALLBACK_SIGNING_KEYS: signingKeys, PARTITIONS: partitions } = config;
+  const queues = mailboxQueues('router', partitions);
   let store: Store | null = null;
   let broker: Broker | null = null;
-  let mailbox: Mailbox<ConversationEvent> | null = null;
+  let mailbox: Mailbox<ConversationTypes> | null = null;
   const publishAnswer = createPublishAnswer({ publisher: () => broker, logger });
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
@@ -67,7 +68,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
     opened(openedBroker.close);
     await openedBroker.awaitTopology({
       exchanges: [exchanges.routerMailboxes, exchanges.senderMailboxes, exchanges.binder],
-      queues: [...mailboxQueues('router', partitions), BINDER_QUEUE, deadQueue('router')],
+      queues: [...queues, BINDER_QUEUE, deadQueue('router')],
       partitions,
     });
     opened(
@@ -96,14 +97,16 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
     });
     opened(bridge.close);
 
-    mailbox = createMailbox({
+    mailbox = new Mailbox<ConversationTypes>({
       service: 'router',
       replica,
-      partitions,
+      exchange: exchanges.routerMailboxes,
+      queues,
       prefetch: PREFETCH,
       leaveToCallerMs: config.BRIDGE_ACK_TIMEOUT_MS,
       broker: openedBroker,
       store: openedStore,
+      collection: openedStore.actors<ConversationState>('conversations'),
       behaviour: conversationBehaviour({
         rateLimitPerMinute: config.RATE_LIMIT_PER_MINUTE,
         queueMaxDepth: config.QUEUE_MAX_DEPTH,
@@ -124,7 +127,7 @@ export function createRouter(config: RouterConfig, logger: Logger): Service {
       metrics,
     });
     mailbox.start();
-    opened(mailbox.stop);
+    opened(() => mailbox?.stop());
     await takeOldAnswers({ store: openedStore, publishAnswer });
   });
 }

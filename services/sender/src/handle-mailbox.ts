@@ -14,25 +14,14 @@ import {
 import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { errorCode, InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
 import { replayNumber, type Store } from '@pipeline/store';
-import { describeErrcode, type ErrcodeClass, isWecomError, type WecomClient } from '@pipeline/wecom';
-import type { AccountGate } from './account-gate.ts';
+import { type ErrcodeClass, isWecomError, type WecomClient } from '@pipeline/wecom';
+import type { AccountGates } from './account-gates.ts';
 import { sentContent } from './affordable.ts';
 import { callOf, createDueAt, createLedgerReducer } from './ledger.ts';
-import {
-  emptyLedger,
-  type LedgerEffect,
-  type LedgerEvent,
-  type LedgerLookup,
-  type LedgerSettings,
-  type LedgerState,
-  type SendCall,
-  type SendOutcome,
-} from './ledger-state.ts';
+import { emptyLedger, type LedgerSettings, type LedgerTypes, type SendCall, type SendOutcome } from './ledger-state.ts';
 import type { SendConcurrency } from './send-concurrency.ts';
 
-export function ledgerBehaviour(
-  settings: LedgerSettings,
-): Behaviour<LedgerState, LedgerEvent, LedgerEffect, SendCall, LedgerLookup> {
+export function ledgerBehaviour(settings: LedgerSettings): Behaviour<LedgerTypes> {
   return {
     initialState: emptyLedger,
     reduce: createLedgerReducer(settings),
@@ -46,7 +35,7 @@ export function ledgerBehaviour(
       return { id, time: replayNumber(id) > 0 ? 0 : decidedAt };
     },
     // What was sent once is refused the second time (95033).
-    canRest: (event) =>
+    isPatient: (event) =>
       event.type === 'customer.item' || (event.type === 'call.settled' && event.outcome.kind === 'sent'),
     wake: () => ({ type: 'wake', id: 'timer' }),
     callLost: (callId) => ({ type: 'call.lost', id: `${callId}:lost`, callId }),
@@ -57,12 +46,12 @@ export function ledgerEdges(deps: {
   store: Store;
   publisher: Publisher;
   wecom: Pick<WecomClient, 'sendText'>;
-  gate: AccountGate;
+  gates: AccountGates;
   concurrency: SendConcurrency;
   logger: Logger;
   metrics: Metrics;
-}): Edges<LedgerEvent, LedgerEffect, SendCall, LedgerLookup> {
-  const { store, publisher, wecom, gate, concurrency, logger, metrics } = deps;
+}): Edges<LedgerTypes> {
+  const { store, publisher, wecom, gates, concurrency, logger, metrics } = deps;
   const sends = metrics.counter('sender_sends_total', 'send_msg calls', ['outcome'] as const);
   const sendSeconds = metrics.seconds('sender_send_seconds', 'Duration of send_msg');
   const decisions = metrics.counter('sender_texts_total', 'What became of texts, by kind', ['event'] as const);
@@ -76,20 +65,20 @@ export function ledgerEdges(deps: {
   };
 
   const send = async (userKey: string, call: SendCall): Promise<SendOutcome> => {
-    const waitMs = gate.enter();
+    const user = parseUserKey(userKey);
+    const waitMs = gates.enter(user.openKfId);
     if (waitMs > 0) return { kind: 'unanswered', isUnanswered: false, code: 'account-paused', retryAfterMs: waitMs };
     try {
       const content = await contentOf(userKey, call);
       if (content === null) return { kind: 'missing' };
-      await concurrency.run(() => wecom.sendText({ ...parseUserKey(userKey), msgid: call.attempt.msgid, content }));
-      gate.opened();
+      await concurrency.run(() => wecom.sendText({ ...user, msgid: call.attempt.msgid, content }));
+      gates.opened(user.openKfId);
       return { kind: 'sent' };
     } catch (error) {
       if (!isWecomError(error))
         return { kind: 'unanswered', isUnanswered: false, code: errorCode(error), retryAfterMs: null };
       const { errcode, class: kind, isUnanswered, retryAfterMs } = error;
-      if (kind === 'configuration') gate.fail(`${error.message}: ${describeErrcode(errcode ?? 0).hint}`);
-      if (retryAfterMs !== null) gate.pause(retryAfterMs);
+      gates.refused(user.openKfId, error);
       if (errcode === null) return { kind: 'unanswered', isUnanswered, code: error.code, retryAfterMs };
       return { kind: 'refused', errcode, class: refusalClass(kind), retryAfterMs };
     }

@@ -1,5 +1,6 @@
 // What one event adds up to while the ledger decides: the new state and all that is to be done once it is saved.
 import type { ReduceContext } from '@pipeline/mailbox';
+import type { ErrorCode } from '@pipeline/runtime';
 import { deliveryWrite, originalId, replayId, replayNumber, type SideWrite } from '@pipeline/store';
 import type { Attempt, LedgerEffect, LedgerLookup, LedgerSettings, LedgerState, QueuedText } from './ledger-state.ts';
 import { unstoredDelivery } from './unstored-delivery.ts';
@@ -39,7 +40,7 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
       draft.remove(text);
     },
     /** What is left of it can't be delivered: kept with its reason. */
-    deadLetter(text: QueuedText, code: string, reason: string) {
+    deadLetter(text: QueuedText, code: ErrorCode, reason: string) {
       draft.store(text);
       const { textId, msgId, kind: textKind, next, parts } = text;
       const left = { textId, msgId, textKind, next, parts };

@@ -1,5 +1,6 @@
 // What the sender remembers of one user at one KF account, and what can happen to them.
 import type { CustomerItem, MsgSendFail, Text, TextKind } from '@pipeline/contracts';
+import type { ActorTypes } from '@pipeline/mailbox';
 import type { KnownDelivery } from '@pipeline/store';
 
 /** A text that isn't through yet. Its bytes are in `deliveries`. */
@@ -140,6 +141,15 @@ export interface SendCall {
   startedAt: number;
   attempt: Attempt;
   content: string | null;
+}
+
+/** What the sender's actors are made of. */
+export interface LedgerTypes extends ActorTypes {
+  state: LedgerState;
+  event: LedgerEvent;
+  effect: LedgerEffect;
+  call: SendCall;
+  lookup: LedgerLookup;
 }
 
 export const emptyLedger = (): LedgerState => ({

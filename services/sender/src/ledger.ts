@@ -6,15 +6,7 @@ import { sentContent } from './affordable.ts';
 import { renew } from './allowance.ts';
 import { cleanText } from './clean-text.ts';
 import { attemptedText, draftFrom, type LedgerDraft } from './ledger-draft.ts';
-import type {
-  LedgerEffect,
-  LedgerEvent,
-  LedgerLookup,
-  LedgerSettings,
-  LedgerState,
-  QueuedText,
-  SendCall,
-} from './ledger-state.ts';
+import type { LedgerEvent, LedgerSettings, LedgerState, LedgerTypes, QueuedText, SendCall } from './ledger-state.ts';
 import { advance, type FoundDelivery } from './next-send.ts';
 import { takeReportedFailure } from './reported-failure.ts';
 import { acceptPart, callIdOf, takeOutcome } from './send-outcome.ts';
@@ -23,7 +15,7 @@ import { deliveryOf, unstoredDelivery } from './unstored-delivery.ts';
 
 const KEPT_SETTLEMENTS = 16;
 
-export type LedgerDecision = Decision<LedgerState, LedgerEffect, LedgerLookup>;
+export type LedgerDecision = Decision<LedgerTypes>;
 
 /** The send that a ledger has open: named by its msgid and the count of its tries. */
 export function callOf({ attempt, queue }: LedgerState): SendCall | null {

@@ -1,7 +1,7 @@
 // Builds the sender out of its parts and gives it a beginning and an end.
 import { type Broker, createBroker, drainDeadQueue } from '@pipeline/broker';
 import { deadQueue, exchanges, mailboxQueues } from '@pipeline/contracts';
-import { createMailbox, type Mailbox } from '@pipeline/mailbox';
+import { Mailbox } from '@pipeline/mailbox';
 import {
   createHealth,
   createHttpServer,
@@ -14,10 +14,10 @@ import {
 } from '@pipeline/runtime';
 import { openStore, type Store } from '@pipeline/store';
 import { type CallQuota, createCallQuota, createWecomClient } from '@pipeline/wecom';
-import { createAccountGate } from './account-gate.ts';
+import { createAccountGates } from './account-gates.ts';
 import type { SenderConfig } from './config.ts';
 import { ledgerBehaviour, ledgerEdges } from './handle-mailbox.ts';
-import type { LedgerEvent } from './ledger-state.ts';
+import type { LedgerState, LedgerTypes } from './ledger-state.ts';
 import { createSendConcurrency } from './send-concurrency.ts';
 import { watchWaitingTexts } from './watch-waiting-texts.ts';
 
@@ -34,17 +34,18 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
   const metrics = createMetrics('sender');
   const replica = replicaName('sender');
   const { PARTITIONS: partitions } = config;
+  const queues = mailboxQueues('sender', partitions);
   let store: Store | null = null;
   let broker: Broker | null = null;
-  let mailbox: Mailbox<LedgerEvent> | null = null;
-  const gate = createAccountGate();
+  let mailbox: Mailbox<LedgerTypes> | null = null;
+  const gates = createAccountGates();
   const concurrency = createSendConcurrency();
   let quota: CallQuota | null = null;
   health.add('store', () => (store ? store.problem() : 'waiting for MongoDB'));
   health.add('broker', () => (broker ? broker.problem() : 'waiting for RabbitMQ'));
   health.add('mailbox', () => (mailbox ? mailbox.problem() : 'not started yet'));
   health.addDetail('partitions', () => mailbox?.held() ?? null);
-  health.add('wecom', gate.problem);
+  health.add('wecom', gates.problem);
   health.addDetail('restingApis', () => quota?.resting() ?? {});
   metrics.gaugeOf('wecom_apis_resting', 'APIs whose quota is spent', () => Object.keys(quota?.resting() ?? {}).length);
   metrics.gaugeOf('sender_sends_at_once', 'Sends allowed at once; Inf until WeCom complains', concurrency.limit);
@@ -74,7 +75,7 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
     opened(openedBroker.close);
     await openedBroker.awaitTopology({
       exchanges: [exchanges.routerMailboxes, exchanges.senderMailboxes],
-      queues: [...mailboxQueues('sender', partitions), deadQueue('sender')],
+      queues: [...queues, deadQueue('sender')],
       partitions,
     });
     opened(
@@ -104,24 +105,26 @@ export function createSender(config: SenderConfig, logger: Logger): Service {
     // It waits for the calls under way, which may take longer than a stop may.
     opened(() => waitAtMost(CLOSE_MS, wecom.close()));
 
-    mailbox = createMailbox({
+    mailbox = new Mailbox<LedgerTypes>({
       service: 'sender',
       replica,
-      partitions,
+      exchange: exchanges.senderMailboxes,
+      queues,
       prefetch: PREFETCH,
       leaveToCallerMs: LEAVE_TO_CALLER_MS,
       broker: openedBroker,
       store: openedStore,
+      collection: openedStore.actors<LedgerState>('ledgers'),
       behaviour: ledgerBehaviour({
         allowance: config.SEND_ALLOWANCE,
         reserve: config.SEND_ALLOWANCE_RESERVE,
         windowMs: config.SEND_WINDOW_MS,
       }),
-      edges: ledgerEdges({ store: openedStore, publisher: openedBroker, wecom, gate, concurrency, logger, metrics }),
+      edges: ledgerEdges({ store: openedStore, publisher: openedBroker, wecom, gates, concurrency, logger, metrics }),
       logger,
       metrics,
     });
     mailbox.start();
-    opened(mailbox.stop);
+    opened(() => mailbox?.stop());
   });
 }

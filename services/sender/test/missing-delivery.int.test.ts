@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import { createMetrics } from '@pipeline/runtime';
 import { quiet as logger, openReplicaStores } from '../../../test/support/open-servers.ts';
-import { createAccountGate } from '../src/account-gate.ts';
+import { createAccountGates } from '../src/account-gates.ts';
 import { ledgerEdges } from '../src/handle-mailbox.ts';
 import { createSendConcurrency } from '../src/send-concurrency.ts';
 import { ledgerAfterMessage, longAnswer, userKey } from './ledger-world.ts';
@@ -15,7 +15,7 @@ test('a send whose bytes the database has forgotten is not offered to WeCom, and
     store,
     publisher: { publish: () => Promise.reject(new Error('nothing is to be published')) },
     wecom: { sendText: () => Promise.reject(new Error('nothing is to be sent')) },
-    gate: createAccountGate(),
+    gates: createAccountGates(),
     concurrency: createSendConcurrency(),
     logger,
     metrics: createMetrics('test'),
