@@ -2,8 +2,8 @@
 import { createManagementApi } from '@pipeline/broker';
 import { eventually } from '../support/eventually.ts';
 import type { TestServers } from '../support/servers.ts';
+import type { Database } from './database.ts';
 import { findServer } from './process-cost.ts';
-import type { Database } from './stage.ts';
 
 export interface ServerProcesses {
   /** Null: not on this machine, or in a virtual one. */

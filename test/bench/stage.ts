@@ -9,6 +9,7 @@ import { createTestServersWithTopology, type TestServers } from '../support/serv
 import { serviceEnvironment } from '../support/service-environment.ts';
 import { type ServiceName, type ServiceProcess, serviceProcess } from '../support/service-process.ts';
 import { type Child, startChild } from './child.ts';
+import type { Database } from './database.ts';
 import { type Cost, costOf, familyOf } from './process-cost.ts';
 import { findServers, type ServerProcesses } from './server-processes.ts';
 import type { BridgeCommand, CustomerCommand } from './turns.ts';
@@ -22,8 +23,6 @@ const DOORBELL = {
   token: randomBytes(12).toString('hex'),
   encodingAesKey: randomBytes(32).toString('base64').slice(0, 43),
 };
-
-export type Database = mongoose.mongo.Db;
 
 export interface Stage {
   servers: TestServers;

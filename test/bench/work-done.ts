@@ -1,6 +1,7 @@
 // Bench: what the servers were asked to do, counted by themselves and by the mailboxes.
 import { createManagementApi } from '@pipeline/broker';
-import type { Database, Stage } from './stage.ts';
+import type { Database } from './database.ts';
+import type { Stage } from './stage.ts';
 
 /** RabbitMQ gathers its figures every 5 s. */
 const GATHERED_MS = 6_000;

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { userKeyOf } from '@pipeline/contracts';
 import { render } from '@pipeline/texts';
-import { signCallbackToken, taskId } from '../../services/router/src/callback-token.ts';
+import { signCallbackToken, taskId } from '../../services/router/src/bridge/callback-token.ts';
 import { answerTo, createDialogue, type Dialogue, metric, postJson } from '../support/dialogue.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Pipeline, startPipeline } from '../support/pipeline.ts';

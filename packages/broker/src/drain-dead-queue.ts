@@ -1,5 +1,4 @@
-// `<service>.dead`, what the broker itself has given up ─▶ the dead letters. Beside the mailboxes: it holds nothing up.
-import { type deadLetterServices, deadQueue } from '@pipeline/contracts';
+// A service's dead queue, what the broker itself has given up ─▶ the dead letters. Beside the mailboxes: it holds nothing up.
 import { backoffMs, errorFields, type Logger, sleep } from '@pipeline/runtime';
 import { type DeadLetterFields, deadLetterOf } from './dead-letter-of.ts';
 import type { Broker, Delivery } from './types.ts';
@@ -14,12 +13,12 @@ const RETRY_MAX_MS = 10_000;
  * @returns how to stop it
  */
 export function drainDeadQueue(deps: {
-  service: (typeof deadLetterServices)[number];
+  queue: string;
   broker: Pick<Broker, 'consume'>;
   keep(letter: DeadLetterFields): Promise<void>;
   logger: Logger;
 }): () => Promise<void> {
-  const { service, broker, logger } = deps;
+  const { queue, broker, logger } = deps;
   const stopping = new AbortController();
 
   const drainOne = async (delivery: Delivery) => {
@@ -37,9 +36,9 @@ export function drainDeadQueue(deps: {
   };
 
   const consumer = broker.consume({
-    queue: deadQueue(service),
+    queue,
     prefetch: PREFETCH,
-    consumerTag: `${service}-dead-${crypto.randomUUID()}`,
+    consumerTag: `${queue}-${crypto.randomUUID()}`,
     onDelivery: (delivery) => void drainOne(delivery),
   });
   return () => {

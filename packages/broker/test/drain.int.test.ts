@@ -1,6 +1,6 @@
 // What the broker itself gives up is kept before it is acked, and is told of where it came from.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { exchanges, mailboxQueues } from '@pipeline/contracts';
+import { deadQueue, exchanges, mailboxQueues } from '@pipeline/contracts';
 import { eventually } from '../../../test/support/eventually.ts';
 import {
   applyTopology,
@@ -33,7 +33,7 @@ test('a message delivered too often ends in the dead letters, however often thos
   const kept: DeadLetterFields[] = [];
   let refusals = 2;
   const stop = drainDeadQueue({
-    service: 'sender',
+    queue: deadQueue('sender'),
     broker,
     async keep(letter) {
       if (refusals-- > 0) throw new Error('not now');

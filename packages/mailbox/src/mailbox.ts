@@ -18,7 +18,7 @@ import type { Input, Outcome, Verdict } from './actor/input.ts';
 import { OpenCalls } from './actor/open-calls.ts';
 import type { ActorTypes, Behaviour, Edges } from './behaviour.ts';
 import { GroupCommit } from './commit/group-commit.ts';
-import { type FaultPoint, faultPointOf } from './fault-point.ts';
+import type { FaultPoint } from './fault-point.ts';
 import { type PartitionsHeld, Subscriptions } from './partitions/subscriptions.ts';
 import {
   clearTrials,
@@ -57,7 +57,7 @@ export interface MailboxOptions<T extends ActorTypes> {
   /** For tests: how often to look whether partitions are delivered; 1 s unless told. */
   stallLookMs?: number;
   /** Called between the steps of handling an event, for tests. */
-  faultPoint?: FaultPoint;
+  faultPoint?: FaultPoint | undefined;
 }
 
 export class Mailbox<T extends ActorTypes> {
@@ -72,8 +72,7 @@ export class Mailbox<T extends ActorTypes> {
   #sweep: Repetition | null = null;
 
   constructor(options: MailboxOptions<T>) {
-    const { service, store, collection, logger, metrics } = options;
-    const { faultPoint = faultPointOf(process.env) } = options;
+    const { service, store, collection, logger, metrics, faultPoint } = options;
     this.#options = options;
     this.#poison = { service, store, logger };
     this.#groupCommit = new GroupCommit(collection, store.applySideWrites, faultPoint);

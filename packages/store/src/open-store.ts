@@ -1,25 +1,25 @@
 // All collections behind one object.
 import { type Logger, RetryableError, sleep } from '@pipeline/runtime';
-import { accessTokens } from './access-tokens.ts';
-import { actorCollection } from './actors.ts';
-import { bindingCodes } from './binding-codes.ts';
-import { bindings } from './bindings.ts';
-import { callQuotas } from './call-quotas.ts';
-import { codeGuesses } from './code-guesses.ts';
+import { accessTokens } from './collections/access-tokens.ts';
+import { actorCollection } from './collections/actors.ts';
+import { bindingCodes } from './collections/binding-codes.ts';
+import { bindings } from './collections/bindings.ts';
+import { callQuotas } from './collections/call-quotas.ts';
+import { codeGuesses } from './collections/code-guesses.ts';
+import { deadLetters } from './collections/dead-letters.ts';
+import { deliveries } from './collections/deliveries.ts';
+import { instances } from './collections/instances.ts';
+import { leases } from './collections/leases.ts';
+import { oldAnswers } from './collections/old-answers.ts';
+import { poisonCounts } from './collections/poison-counts.ts';
+import { processedIds } from './collections/processed-ids.ts';
+import { replicas } from './collections/replicas.ts';
+import { syncCursors } from './collections/sync-cursors.ts';
+import { waitingTexts } from './collections/waiting-texts.ts';
 import { connectStore } from './connection.ts';
-import { deadLetters } from './dead-letters.ts';
-import { deliveries } from './deliveries.ts';
-import { instances } from './instances.ts';
-import { leases } from './leases.ts';
-import { oldAnswers } from './old-answers.ts';
-import { poisonCounts } from './poison-counts.ts';
-import { processedIds } from './processed-ids.ts';
-import { replicas } from './replicas.ts';
 import { applySideWrites, type SideWrite } from './side-writes.ts';
 import { storing } from './store-errors.ts';
-import { syncCursors } from './sync-cursors.ts';
 import { transactions } from './transactions.ts';
-import { waitingTexts } from './waiting-texts.ts';
 
 const RETRY_MS = 300;
 

@@ -6,8 +6,8 @@ import { createLogger, createMetrics } from '@pipeline/runtime';
 import type { Store } from '@pipeline/store';
 import { render } from '@pipeline/texts';
 import { itemOf } from '../test/conversation-world.ts';
-import type { BridgeClient } from './bridge-client.ts';
-import type { ConversationEffect } from './conversation-state.ts';
+import type { BridgeClient } from './bridge/bridge-client.ts';
+import type { ConversationEffect } from './conversation/conversation-state.ts';
 import { conversationEdges } from './handle-mailbox.ts';
 
 const userKey = 'wk1:wm1';

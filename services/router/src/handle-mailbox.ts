@@ -16,18 +16,18 @@ import {
 import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
 import type { Store } from '@pipeline/store';
-import { CALLBACK_PATH } from './bridge-callback.ts';
-import type { BridgeClient } from './bridge-client.ts';
-import { signCallbackToken, taskId } from './callback-token.ts';
-import { callOf, createConversationReducer, dueAt } from './conversation.ts';
+import { CALLBACK_PATH } from './bridge/bridge-callback.ts';
+import type { BridgeClient } from './bridge/bridge-client.ts';
+import { signCallbackToken, taskId } from './bridge/callback-token.ts';
+import { contentOfOldEffect } from './bridge/old-answers.ts';
+import { callOf, createConversationReducer, dueAt } from './conversation/conversation.ts';
 import {
   type BridgeOutcome,
   type ConversationSettings,
   type ConversationTypes,
   type Destination,
   emptyConversation,
-} from './conversation-state.ts';
-import { contentOfOldEffect } from './old-answers.ts';
+} from './conversation/conversation-state.ts';
 
 export function conversationBehaviour(settings: ConversationSettings): Behaviour<ConversationTypes> {
   return {

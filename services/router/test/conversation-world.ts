@@ -1,6 +1,6 @@
 // The world around one conversation: plays the mailbox, the bridges and whoever settles holds, and checks every step.
 import { type CustomerItem, renewalBy } from '@pipeline/contracts';
-import { callOf, createConversationReducer, dueAt } from '../src/conversation.ts';
+import { callOf, createConversationReducer, dueAt } from '../src/conversation/conversation.ts';
 import {
   type BridgeOutcome,
   type ConversationEffect,
@@ -10,7 +10,7 @@ import {
   type Destination,
   emptyConversation,
   type FailureText,
-} from '../src/conversation-state.ts';
+} from '../src/conversation/conversation-state.ts';
 
 export const settings: ConversationSettings = {
   rateLimitPerMinute: 10,

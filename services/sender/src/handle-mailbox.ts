@@ -15,11 +15,17 @@ import type { Behaviour, Edges } from '@pipeline/mailbox';
 import { errorCode, InvalidMessageError, type Logger, type Metrics } from '@pipeline/runtime';
 import { replayNumber, type Store } from '@pipeline/store';
 import { type ErrcodeClass, isWecomError, type WecomClient } from '@pipeline/wecom';
-import type { AccountGates } from './account-gates.ts';
-import { sentContent } from './affordable.ts';
-import { callOf, createDueAt, createLedgerReducer } from './ledger.ts';
-import { emptyLedger, type LedgerSettings, type LedgerTypes, type SendCall, type SendOutcome } from './ledger-state.ts';
-import type { SendConcurrency } from './send-concurrency.ts';
+import { sentContent } from './ledger/affordable.ts';
+import { callOf, createDueAt, createLedgerReducer } from './ledger/ledger.ts';
+import {
+  emptyLedger,
+  type LedgerSettings,
+  type LedgerTypes,
+  type SendCall,
+  type SendOutcome,
+} from './ledger/ledger-state.ts';
+import type { AccountGates } from './pacing/account-gates.ts';
+import type { SendConcurrency } from './pacing/send-concurrency.ts';
 
 export function ledgerBehaviour(settings: LedgerSettings): Behaviour<LedgerTypes> {
   return {

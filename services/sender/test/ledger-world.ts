@@ -1,8 +1,8 @@
 // The world around one ledger: plays the mailbox, the database and WeCom with its five sends per message, and checks every step.
 import type { CustomerItem, Text, TextKind } from '@pipeline/contracts';
 import type { Delivery } from '@pipeline/store';
-import { sentContent } from '../src/affordable.ts';
-import { callOf, createDueAt, createLedgerReducer } from '../src/ledger.ts';
+import { sentContent } from '../src/ledger/affordable.ts';
+import { callOf, createDueAt, createLedgerReducer } from '../src/ledger/ledger.ts';
 import {
   emptyLedger,
   type LedgerEffect,
@@ -12,8 +12,8 @@ import {
   type QueuedText,
   type SendCall,
   type SendOutcome,
-} from '../src/ledger-state.ts';
-import { toParts } from '../src/text-parts.ts';
+} from '../src/ledger/ledger-state.ts';
+import { toParts } from '../src/text/text-parts.ts';
 import { createWecom, type Fate, refusals, unanswered, type Wecom } from './wecom-model.ts';
 
 export const settings: LedgerSettings = { allowance: 5, reserve: 3, windowMs: 172_800_000 };

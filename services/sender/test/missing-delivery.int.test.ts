@@ -2,9 +2,9 @@
 import { expect, test } from '@jest/globals';
 import { createMetrics } from '@pipeline/runtime';
 import { quiet as logger, openReplicaStores } from '../../../test/support/open-servers.ts';
-import { createAccountGates } from '../src/account-gates.ts';
 import { ledgerEdges } from '../src/handle-mailbox.ts';
-import { createSendConcurrency } from '../src/send-concurrency.ts';
+import { createAccountGates } from '../src/pacing/account-gates.ts';
+import { createSendConcurrency } from '../src/pacing/send-concurrency.ts';
 import { ledgerAfterMessage, longAnswer, userKey } from './ledger-world.ts';
 
 test('a send whose bytes the database has forgotten is not offered to WeCom, and never will be', async () => {

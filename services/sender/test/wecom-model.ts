@@ -1,5 +1,5 @@
 // WeCom as far as a ledger meets it: five sends per message of the customer, msgids that are good for once.
-import type { LedgerSettings, SendOutcome } from '../src/ledger-state.ts';
+import type { LedgerSettings, SendOutcome } from '../src/ledger/ledger-state.ts';
 
 /** What WeCom's documents leave open. */
 export interface Wecom {

@@ -2,7 +2,7 @@
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
 import { ZodError, z } from 'zod';
 import { behaviourPatchSchema, ruleSchema } from './behaviour.ts';
-import type { BridgeControl } from './start-bridge-simulator.ts';
+import type { BridgeControl } from './bridge-control.ts';
 
 const listenerSchema = z.strictObject({ port: z.number().int().min(0).max(65535).default(0) });
 const settingsSchema = z.strictObject({

@@ -1,12 +1,13 @@
 // Bridge simulator: agent instances behind as many ports as wanted, for tests in-process and for main.ts.
 import express from 'express';
 import { defaultAnswer } from './answers.ts';
-import { type BehaviourPatch, createRules, type Rule, type RuleInput } from './behaviour.ts';
+import { type BehaviourPatch, createRules } from './behaviour.ts';
+import type { BridgeControl } from './bridge-control.ts';
 import { answerError, controlRoutes } from './control-routes.ts';
 import { createListeners } from './listeners.ts';
 import { createPostCallback } from './post-callback.ts';
 import { type BridgeSettings, createTaskHandler } from './run-task.ts';
-import { createTaskBook, type Overlap, type TaskRecord, type Violation } from './task-book.ts';
+import { createTaskBook } from './task-book.ts';
 
 export type BridgeSimulatorOptions = {
   /** 0, the default, takes any free one. */
@@ -24,30 +25,6 @@ export type BridgeSimulatorOptions = {
   tryMs?: number;
   /** Where a callback to this URL goes instead, as a gateway in between would decide. */
   callbackTo?: (url: string) => string;
-};
-
-type SettingsChange = {
-  isIdempotent?: boolean | undefined;
-  readsPrompts?: boolean | undefined;
-  behaviour?: BehaviourPatch | undefined;
-};
-
-export type BridgeControl = {
-  listen(port?: number): Promise<number>;
-  stopListening(port: number): Promise<boolean>;
-  ports(): number[];
-  addRule(rule: RuleInput): Rule;
-  removeRules(id?: string): number;
-  rules(): Rule[];
-  changeSettings(change: SettingsChange): BridgeSettings;
-  settings(): BridgeSettings;
-  tasks(filter?: { user?: string | undefined; port?: number | undefined; since?: number | undefined }): TaskRecord[];
-  task(msgId: string): TaskRecord | undefined;
-  counts(): Record<string, number>;
-  overlaps(): Overlap[];
-  violations(): Violation[];
-  /** Rules, settings and records back to the start; listeners stay open. */
-  reset(): void;
 };
 
 export type BridgeSimulator = {
