@@ -122,9 +122,11 @@ describe('a slow bridge', () => {
 
     users.say(user, '然后呢');
     await users.hears(user, thinking, answerTo('然后呢'));
-    expect(await users.callBack(first, { content: '终于好了' })).toMatchObject({ body: { ok: true, status: 'late' } });
+    expect(await users.callBack(first, { content: '终于好了' })).toMatchObject({
+      body: { ok: true, status: 'accepted' },
+    });
     await users.hears(user, late('终于好了'));
-    expect(await users.callBack(first)).toMatchObject({ status: 200, body: { ok: true, status: 'duplicate' } });
+    expect(await users.callBack(first)).toMatchObject({ status: 200, body: { ok: true, status: 'accepted' } });
   });
 
   story('that answers after the reminder is heard', async () => {
@@ -158,7 +160,7 @@ describe('a slow bridge', () => {
     const msgid = users.say('wm-late-error', '!never');
     await users.hears('wm-late-error', thinking, stillThinking, timeout);
     const answer = { ok: false, content: 'agent aborted' };
-    expect(await users.callBack(msgid, answer)).toMatchObject({ status: 200, body: { status: 'late' } });
+    expect(await users.callBack(msgid, answer)).toMatchObject({ status: 200, body: { status: 'accepted' } });
     users.say('wm-late-error', '你好');
     await users.hears('wm-late-error', thinking, answerTo('你好'));
   });

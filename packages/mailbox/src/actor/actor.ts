@@ -214,7 +214,7 @@ export class Actor<T extends ActorTypes> {
     if (urgency === 'soon') {
       this.#effects.committed(removing, 0, retryAt);
       this.#unsaved.push(commit);
-      void this.#awaitDeferred(storing, commit);
+      void this.#awaitDeferred(storing, commit, removing);
       return true;
     }
     const outcome = await storing;
@@ -231,10 +231,15 @@ export class Actor<T extends ActorTypes> {
     return false;
   }
 
-  async #awaitDeferred(storing: ReturnType<DocumentCache<T>['commit']>, commit: Commit<T>): Promise<void> {
+  async #awaitDeferred(
+    storing: ReturnType<DocumentCache<T>['commit']>,
+    commit: Commit<T>,
+    removing: number,
+  ): Promise<void> {
     try {
       const outcome = await storing;
       if (this.#isDropped) return;
+      if (outcome === 'saved') await this.#faultPoints(removing);
       const index = this.#unsaved.indexOf(commit);
       if (outcome === 'saved' && index >= 0) this.#stored(this.#unsaved.splice(0, index + 1));
       if (outcome === 'saved') return;
