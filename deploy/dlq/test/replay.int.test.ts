@@ -99,7 +99,7 @@ test('a text gets a new id of its own and is no courtesy grown old; what is left
 
 test.each([
   ['router', 'item.settled', { msgId: 'x', consumed: true }],
-  ['router', 'answer.stored', { msgId: 'x' }],
+  ['router', 'bridge.answered', { msgId: 'x', ok: true, content: '好', isTimeout: false }],
   ['sender', 'msg_send_fail', { msgId: 'x', failMsgid: 'f', failType: 4 }],
   ['sender', 'settlement.asked', { msgId: 'x' }],
   ['sender', 'call.settled', { callId: 'x#1', outcome: { kind: 'sent' } }],

@@ -16,32 +16,20 @@
 //
 // Never: two rounds at once · an effect or a call before the state that says so is stored · an ack before the event is
 // stored and its effects are out (or stand in the document with their due time, because the broker refuses them).
-import { errorFields, type Logger } from '@pipeline/runtime';
+import { errorFields } from '@pipeline/runtime';
 import { type ActorDocument, isStoreAway } from '@pipeline/store';
 import type { ActorTypes } from '../behaviour.ts';
-import { DocumentCache, type DocumentCacheDeps } from '../commit/document-cache.ts';
+import { DocumentCache } from '../commit/document-cache.ts';
 import type { Urgency } from '../commit/group-commit.ts';
-import type { FaultPoint } from '../fault-point.ts';
+import type { ActorDeps } from './actor-deps.ts';
+import { AppliedEvents, type Commit } from './applied-events.ts';
 import { DueTimes } from './due-times.ts';
 import { EffectRunner } from './effect-runner.ts';
-import { bornHere, type Input, type Verdict } from './input.ts';
-import type { OpenCalls } from './open-calls.ts';
-import { type ReduceDeps, type ReducedBatch, reduceBatch } from './reduce-batch.ts';
-import { type Commit, Unacked } from './unacked.ts';
+import { bornHere, type Input } from './input.ts';
+import { isChanged, isPatient, type ReducedBatch, reduceBatch } from './reduce-batch.ts';
 
 /** How often to look whether the replica that makes a call is still alive. */
 const CALLER_LOOK_MS = 500;
-
-export interface ActorDeps<T extends ActorTypes> extends ReduceDeps<T>, DocumentCacheDeps<T> {
-  calls: OpenCalls<T>;
-  logger: Logger;
-  /** An input threw: decide what becomes of it. */
-  failed(userKey: string, input: Input<T>, error: unknown): Promise<Verdict>;
-  /** The database is away: everything in memory is void. */
-  storeAway(error: unknown): void;
-  onEffectRefused(userKey: string, effect: T['effect'], error: unknown): void;
-  faultPoint?: FaultPoint | undefined;
-}
 
 export class Actor<T extends ActorTypes> {
   readonly #userKey: string;
@@ -49,12 +37,12 @@ export class Actor<T extends ActorTypes> {
   readonly #document: DocumentCache<T>;
   readonly #effects: EffectRunner<T>;
   readonly #dueTimes: DueTimes<T>;
-  readonly #unacked = new Unacked<T>();
+  /** The lists `unsaved` and `unacked`. */
+  readonly #applied: AppliedEvents<T>;
   #isWorking = false;
   #isDropped = false;
   #inbox: Input<T>[] = [];
   #inHand: Input<T>[] = [];
-  #unsaved: Commit<T>[] = [];
   /** 1 after a round failed: finds the event that makes it fail. */
   #batchLimit = Number.POSITIVE_INFINITY;
   /** The stored `wakeAt` is to be put off, although nothing else has changed. */
@@ -66,6 +54,7 @@ export class Actor<T extends ActorTypes> {
     this.#document = new DocumentCache(userKey, deps);
     const document = () => (this.#isDropped ? null : this.#document.current());
     const wake = () => this.push(bornHere(deps.behaviour.wake()));
+    this.#applied = new AppliedEvents<T>((names) => deps.edges.counted?.(names));
     this.#effects = new EffectRunner({
       document,
       runEffect: (effect) => deps.edges.runEffect(userKey, effect),
@@ -92,9 +81,8 @@ export class Actor<T extends ActorTypes> {
 
   /** No event, effect or unacked delivery is left. */
   isIdle(): boolean {
-    const isEmpty = [this.#inbox, this.#inHand, this.#unsaved].every((list) => list.length === 0);
-    const isAtRest = !this.#isWorking && !this.#effects.isRunning() && this.#effects.done() === 0;
-    return isAtRest && isEmpty && this.#unacked.isEmpty();
+    const isEmpty = this.#inbox.length === 0 && this.#inHand.length === 0 && this.#applied.isEmpty();
+    return isEmpty && !this.#isWorking && !this.#effects.isRunning() && this.#effects.done() === 0;
   }
 
   /** The next own due time, epoch ms. */
@@ -111,8 +99,7 @@ export class Actor<T extends ActorTypes> {
   drop(): void {
     this.#isDropped = true;
     this.#dueTimes.stop();
-    const deferred = this.#unsaved.flatMap(({ applied }) => applied.map(({ input }) => input));
-    for (const input of [...deferred, ...this.#inHand, ...this.#inbox]) input.dropped?.();
+    for (const input of [...this.#applied.takeUnsaved(), ...this.#inHand, ...this.#inbox]) input.dropped?.();
   }
 
   async #work(): Promise<void> {
@@ -129,7 +116,7 @@ export class Actor<T extends ActorTypes> {
 
   /** Also without an event in the inbox. */
   #mustSave(): boolean {
-    const isStale = this.#document.current() === null && this.#unsaved.length > 0;
+    const isStale = this.#document.current() === null && this.#applied.hasUnsaved();
     return isStale || this.#mustSaveWakeAt || this.#effects.isRefusalUnsaved() || this.#effects.done() > 0;
   }
 
@@ -141,7 +128,7 @@ export class Actor<T extends ActorTypes> {
       const batch = await this.#reduce(base);
       if (this.#isDropped) return;
       const urgency = this.#urgencyOf(base, batch);
-      if (urgency === null) this.#stored([this.#commitOf(batch, 0)]);
+      if (urgency === null) await this.#stored(this.#commitOf(batch, 0));
       else if (!(await this.#save(base, batch, urgency))) return;
       if (!this.#isDropped) await this.#acknowledge(batch, isFresh || urgency === 'now');
       // What is saved names this process as the one that makes the call, wherever the partition is by now.
@@ -156,16 +143,13 @@ export class Actor<T extends ActorTypes> {
   /** Takes what has come, and reads the document if it isn't in memory. */
   async #take(isFresh: boolean): Promise<ActorDocument<T['state']>> {
     const known = isFresh ? null : this.#document.current();
-    if (known === null) {
-      const deferred = this.#unsaved.splice(0).flatMap(({ applied }) => applied.map(({ input }) => input));
-      this.#inbox.unshift(...deferred);
-    }
+    if (known === null) this.#inbox.unshift(...this.#applied.takeUnsaved());
     this.#inHand = this.#inbox.splice(0, this.#batchLimit);
     if (known) return known;
     const document = await this.#document.load();
     this.#dueTimes.loaded(document);
     this.#effects.loaded(document.effects.length);
-    this.#unacked.loaded(document.effects.length);
+    this.#applied.loaded(document.effects.length);
     return document;
   }
 
@@ -179,27 +163,12 @@ export class Actor<T extends ActorTypes> {
   }
 
   /** @returns null if there is nothing to save */
-  #urgencyOf(base: ActorDocument<T['state']>, { draft, applied }: ReducedBatch<T>): Urgency | null {
-    const isChanged =
-      draft.state !== base.state ||
-      draft.effects.length > 0 ||
-      draft.sides.length > 0 ||
-      draft.recentIds !== base.recentIds;
+  #urgencyOf(base: ActorDocument<T['state']>, batch: ReducedBatch<T>): Urgency | null {
     // A save proves that what changed nothing, or had been applied before, was judged on the stored document.
-    if (!isChanged && !this.#mustSave()) return this.#unsaved.length > 0 ? 'now' : null;
-    const { behaviour } = this.#deps;
-    const call = behaviour.callOf(draft.state);
-    const isPatient =
-      draft.effects.length === 0 &&
-      draft.sides.length === 0 &&
-      (call === null || call.id === behaviour.callOf(base.state)?.id) &&
-      applied.length === this.#inHand.length &&
-      this.#inHand.every(({ event, isOnTrial }) => !isOnTrial && behaviour.isPatient(event)) &&
-      !this.#unacked.hasTrial() &&
-      !this.#effects.isRefusalUnsaved() &&
-      !this.#mustSaveWakeAt &&
-      this.#batchLimit > 1;
-    return isPatient ? 'soon' : 'now';
+    if (!isChanged(base, batch) && !this.#mustSave()) return this.#applied.hasUnsaved() ? 'now' : null;
+    const isRetry = this.#batchLimit === 1 || this.#mustSaveWakeAt || this.#effects.isRefusalUnsaved();
+    if (isRetry || this.#applied.hasTrial()) return 'now';
+    return isPatient(base, batch, this.#inHand, this.#deps.behaviour) ? 'soon' : 'now';
   }
 
   /** @returns false if the round has to be done again */
@@ -213,16 +182,15 @@ export class Actor<T extends ActorTypes> {
     const storing = this.#document.commit(base, draft, { effects, wakeAt }, urgency);
     if (urgency === 'soon') {
       this.#effects.committed(removing, 0, retryAt);
-      this.#unsaved.push(commit);
-      void this.#awaitDeferred(storing, commit, removing);
+      this.#applied.defer(commit);
+      void this.#awaitDeferred(storing, commit);
       return true;
     }
     const outcome = await storing;
     if (outcome === 'saved') {
       this.#mustSaveWakeAt = false;
       this.#effects.committed(removing, draft.effects.length, retryAt);
-      await this.#faultPoints(removing);
-      this.#stored([...this.#unsaved.splice(0), commit]);
+      await this.#stored(commit);
       return true;
     }
     if (typeof outcome === 'object') throw outcome.error;
@@ -231,28 +199,16 @@ export class Actor<T extends ActorTypes> {
     return false;
   }
 
-  async #awaitDeferred(
-    storing: ReturnType<DocumentCache<T>['commit']>,
-    commit: Commit<T>,
-    removing: number,
-  ): Promise<void> {
+  async #awaitDeferred(storing: ReturnType<DocumentCache<T>['commit']>, commit: Commit<T>): Promise<void> {
     try {
       const outcome = await storing;
       if (this.#isDropped) return;
-      if (outcome === 'saved') await this.#faultPoints(removing);
-      const index = this.#unsaved.indexOf(commit);
-      if (outcome === 'saved' && index >= 0) this.#stored(this.#unsaved.splice(0, index + 1));
-      if (outcome === 'saved') return;
+      if (outcome === 'saved') return this.#applied.isUnsaved(commit) ? await this.#stored(commit) : undefined;
       if (typeof outcome === 'object') this.#batchLimit = 1;
       await this.#work();
     } catch (error) {
       if (!this.#isDropped) this.#deps.storeAway(error);
     }
-  }
-
-  async #faultPoints(removing: number): Promise<void> {
-    await this.#deps.faultPoint?.('saved');
-    if (removing > 0) await this.#deps.faultPoint?.('removed');
   }
 
   #commitOf({ applied, draft }: ReducedBatch<T>, removing: number): Commit<T> {
@@ -264,13 +220,12 @@ export class Actor<T extends ActorTypes> {
     };
   }
 
-  #stored(commits: Commit<T>[]): void {
+  async #stored(commit: Commit<T>): Promise<void> {
+    await this.#deps.faultPoint?.('saved');
+    if (this.#applied.removes(commit)) await this.#deps.faultPoint?.('removed');
     if (this.#isDropped) return;
-    for (const commit of commits) {
-      if (commit.counts.length > 0) this.#deps.edges.counted?.(commit.counts);
-      this.#unacked.stored(commit);
-    }
-    this.#ackWhatIsThrough();
+    this.#applied.stored(commit);
+    this.#applied.ackWhatIsThrough(this.#effects.isRefusalSaved());
   }
 
   /** @param isCertain the document is known to be the stored one: what changed nothing will never do so */
@@ -296,10 +251,6 @@ export class Actor<T extends ActorTypes> {
       } else doubtful.push({ ...input, needsFreshDocument: true });
     }
     this.#inbox.unshift(...doubtful);
-  }
-
-  #ackWhatIsThrough(): void {
-    this.#unacked.ackWhatIsThrough(this.#effects.isRefusalSaved());
   }
 
   /** The round failed: one event after another, until the culprit stands alone. */
@@ -328,19 +279,17 @@ export class Actor<T extends ActorTypes> {
     this.#mustSaveWakeAt = true;
   }
 
-  /** Starts the call that the round has opened, and sees to one that nobody makes any more. */
+  /** Sees to it that somebody makes the call that is open. @param base the document before this round */
   async #lookAfterCall(base: ActorDocument<T['state']>): Promise<void> {
-    const { calls, behaviour } = this.#deps;
     const call = this.#openCall();
-    if (!call || calls.has(this.#userKey, call)) return;
-    if (call.id !== behaviour.callOf(base.state)?.id) {
-      if (await this.#document.isCurrent()) return calls.start(this.#userKey, call);
-      this.#document.forget();
-      return this.push(bornHere(behaviour.wake()));
-    }
+    if (!call) return;
+    const { calls, behaviour } = this.#deps;
+    const isNew = call.id !== behaviour.callOf(base.state)?.id;
+    const is = await calls.lookAfter(this.#userKey, call, isNew, this.#document);
     if (this.#isDropped) return;
-    if (calls.isMadeElsewhere(call, this.#document.current()?.caller)) this.#dueTimes.lookAgainIn(CALLER_LOOK_MS);
-    else this.#inbox.unshift(bornHere(behaviour.callLost(call.id)));
+    if (is === 'elsewhere') this.#dueTimes.lookAgainIn(CALLER_LOOK_MS);
+    else if (is === 'lost') this.#inbox.unshift(bornHere(behaviour.callLost(call.id)));
+    else if (is === 'stale') this.#inbox.unshift(bornHere(behaviour.wake()));
   }
 
   #openCall(): T['call'] | null {

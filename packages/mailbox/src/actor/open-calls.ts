@@ -1,6 +1,7 @@
 // Calls that actors have open: started after the save and never awaited. They outlive the actors that started them.
 import { backoffMs, errorFields, type Logger, sleep, waitUntil } from '@pipeline/runtime';
 import type { ActorTypes, Edges } from '../behaviour.ts';
+import type { DocumentCache } from '../commit/document-cache.ts';
 import { bornHere, type Input } from './input.ts';
 
 /** For an outcome's way through the broker. */
@@ -41,14 +42,40 @@ export class OpenCalls<T extends ActorTypes> {
     return this.#open.has(keyOf(userKey, call));
   }
 
-  /** @param caller who made it, by the document: its partition may have moved, the outcome then comes by the mailbox */
-  isMadeElsewhere(call: T['call'], caller: string | undefined): boolean {
+  /**
+   * Starts a call that has just been saved, and finds out about an older one.
+   * @param document the actor's
+   * @returns `under-way`: here. `elsewhere`: the replica that began it still lives. `lost`: nobody makes it.
+   * `stale`: the document isn't the stored one any more, and is forgotten
+   */
+  async lookAfter(
+    userKey: string,
+    call: T['call'],
+    isNew: boolean,
+    document: DocumentCache<T>,
+  ): Promise<'under-way' | 'elsewhere' | 'lost' | 'stale'> {
+    if (this.has(userKey, call)) return 'under-way';
+    if (!isNew) return this.#isMadeElsewhere(call, document.current()?.caller) ? 'elsewhere' : 'lost';
+    if (await document.isCurrent()) {
+      this.#start(userKey, call);
+      return 'under-way';
+    }
+    document.forget();
+    return 'stale';
+  }
+
+  /** Waits until each call is over and its outcome stored or handed over, `ms` at the longest. */
+  allOver(ms: number): Promise<void> {
+    return waitUntil(() => this.#open.size === 0 && this.#forwarding.size === 0, ms);
+  }
+
+  #isMadeElsewhere(call: T['call'], caller: string | undefined): boolean {
     const { replica, isAlive, leaveToCallerMs, now } = this.#deps;
     if (caller === undefined || caller === replica) return false;
     return isAlive(caller) && now() < call.startedAt + leaveToCallerMs + FORWARDING_MS;
   }
 
-  start(userKey: string, call: T['call']): void {
+  #start(userKey: string, call: T['call']): void {
     const { edges, logger } = this.#deps;
     const key = keyOf(userKey, call);
     this.#open.add(key);
@@ -60,11 +87,6 @@ export class OpenCalls<T extends ActorTypes> {
         this.#open.delete(key);
       },
     );
-  }
-
-  /** Waits until each call is over and its outcome stored or handed over, `ms` at the longest. */
-  allOver(ms: number): Promise<void> {
-    return waitUntil(() => this.#open.size === 0 && this.#forwarding.size === 0, ms);
   }
 
   #takeOutcome(userKey: string, key: string, event: T['event']): void {

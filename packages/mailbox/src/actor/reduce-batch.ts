@@ -136,3 +136,29 @@ async function reduceFully<T extends ActorTypes>(
     next = await edges.lookUp(userKey, decision.lookup);
   }
 }
+
+/** Whether there is anything to save. */
+export function isChanged<T extends ActorTypes>(
+  base: ActorDocument<T['state']>,
+  { draft }: Pick<ReducedBatch<T>, 'draft'>,
+): boolean {
+  const isMore = draft.effects.length > 0 || draft.sides.length > 0;
+  return isMore || draft.state !== base.state || draft.recentIds !== base.recentIds;
+}
+
+/** Whether nobody waits for this save: nothing follows from what was applied, and all of it may wait. */
+export function isPatient<T extends ActorTypes>(
+  base: ActorDocument<T['state']>,
+  { draft, applied }: Pick<ReducedBatch<T>, 'draft' | 'applied'>,
+  inputs: readonly Input<T>[],
+  behaviour: Behaviour<T>,
+): boolean {
+  const call = behaviour.callOf(draft.state);
+  return (
+    draft.effects.length === 0 &&
+    draft.sides.length === 0 &&
+    (call === null || call.id === behaviour.callOf(base.state)?.id) &&
+    applied.length === inputs.length &&
+    inputs.every(({ event, isOnTrial }) => !isOnTrial && behaviour.isPatient(event))
+  );
+}
