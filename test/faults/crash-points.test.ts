@@ -10,7 +10,7 @@ const BOTH: ServiceName[] = ['router', 'sender'];
 // In the order in which they follow upon each other; after `acked` the first step of the next event follows. Never the
 // first time: others are under way then. The first is a step of saves that users share: there may be but two of them.
 const STEPS: [step: string, services: ServiceName[], nth: number][] = [
-  ['sides-saved', BOTH, 2],
+  ['side-writes-saved', BOTH, 2],
   ['saved', BOTH, 3],
   ['effect-run', BOTH, 3],
   ['removed', BOTH, 3],

@@ -2,19 +2,19 @@
 import { untilTick } from '@pipeline/runtime';
 
 /**
- * Nobody waits for an ack. Those of all channels rest until the same moment, to share the way to the broker: so long
+ * Nobody waits for an ack. Those of all channels wait for the same moment, to share the way to the broker: so long
  * after the deferred saves of actors (mailbox/commit/group-commit.ts), for the saves that follow.
  */
 const BEHIND_ACTORS_MS = 100;
-/** Of the prefetch, so much may be settled and not acked yet: the broker has to have room to deliver more. */
+/** Of the prefetch, so much may wait to be acked: the broker has to have room to deliver more. */
 const SHARE_OF_PREFETCH = 1 / 4;
 
 export interface Acks<Message> {
-  /** To be told of every message of the channel as it comes, also of those that nobody will settle. */
+  /** To be told of every message of the channel as it comes, also of those that nobody will ack. */
   delivered(message: Message): void;
-  /** @param isUrgent ack at once, with all that is settled */
-  settle(message: Message, isUrgent: boolean): void;
-  /** Acks all that is settled; to be called before the channel is closed. */
+  /** @param isUrgent at once, with all that wait */
+  ack(message: Message, isUrgent: boolean): void;
+  /** Acks all that wait; to be called before the channel is closed. */
   flush(): void;
   /** How many are delivered and not acked yet. */
   unacked(): number;
@@ -27,9 +27,9 @@ export function createAcks<Message extends { fields: { deliveryTag: number } }>(
   prefetch: number,
 ): Acks<Message> {
   const most = Math.max(1, Math.floor(prefetch * SHARE_OF_PREFETCH));
-  /** By delivery tag, oldest first; null until it is settled. */
+  /** By delivery tag, oldest first; null until it is done with. */
   const unacked = new Map<number, Message | null>();
-  let settled = 0;
+  let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
 
   /** The oldest ones by a single ack; each one behind a gap by its own, so that it doesn't count as long as the gap lasts. */
@@ -48,14 +48,14 @@ export function createAcks<Message extends { fields: { deliveryTag: number } }>(
     }
   };
 
-  const stopResting = () => {
+  const stopWaiting = () => {
     clearTimeout(timer);
     timer = undefined;
-    settled = 0;
+    waiting = 0;
   };
 
   const flush = () => {
-    stopResting();
+    stopWaiting();
     try {
       send();
     } catch {
@@ -65,16 +65,16 @@ export function createAcks<Message extends { fields: { deliveryTag: number } }>(
 
   return {
     delivered: ({ fields }) => void unacked.set(fields.deliveryTag, null),
-    settle(message, isUrgent) {
+    ack(message, isUrgent) {
       unacked.set(message.fields.deliveryTag, message);
-      settled++;
-      if (isUrgent || settled >= most) flush();
+      waiting++;
+      if (isUrgent || waiting >= most) flush();
       else timer ??= setTimeout(flush, untilTick(BEHIND_ACTORS_MS));
     },
     flush,
     unacked: () => unacked.size,
     end() {
-      stopResting();
+      stopWaiting();
       unacked.clear();
     },
   };

@@ -72,7 +72,7 @@ export function createConsumer(connection: RecoveringConnection, logger: Logger,
           }
           acks.delivered(message);
           if (channel !== opened || isPaused) return;
-          const ack = (isUrgent: boolean) => channel === opened && acks.settle(message, isUrgent);
+          const ack = (isUrgent: boolean) => channel === opened && acks.ack(message, isUrgent);
           options.onDelivery(toDelivery(message, ack));
         },
         { consumerTag: options.consumerTag },

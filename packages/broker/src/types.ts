@@ -12,7 +12,7 @@ export interface Delivery {
   headers: Record<string, unknown>;
   /** How often the broker has delivered it before (0 the first time). */
   deliveryCount: number;
-  /** Settles the delivery: the broker hears of it soon. Does nothing if its channel is gone (then it is delivered again). */
+  /** Done with it: the broker hears of it soon. Does nothing if its channel is gone (then it is delivered again). */
   ack(): void;
 }
 

@@ -42,7 +42,7 @@ export interface Decision<T extends ActorTypes> {
   /** Publishes that follow the save, in order, at least once (their ids are derived). */
   effects: T['effect'][];
   /** Documents beside the actor's own, written before it. */
-  sides: SideWrite[];
+  sideWrites: SideWrite[];
   /** A fact to be read before the save; it comes back as an event for the reducer. */
   lookup?: T['lookup'];
   /** What metrics should count once this is saved, by name. */

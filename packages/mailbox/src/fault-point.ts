@@ -1,7 +1,9 @@
 // For tests: the process dies between two steps of handling an event.
 
 /** For tests that stop or kill the process between two steps; named after the step just done. */
-export type FaultPoint = (step: 'sides-saved' | 'saved' | 'effect-run' | 'removed' | 'acked') => Promise<void> | void;
+export type FaultPoint = (
+  step: 'side-writes-saved' | 'saved' | 'effect-run' | 'removed' | 'acked',
+) => Promise<void> | void;
 
 /**
  * `FAULT_POINT=saved:3` kills the process when the step `saved` is done for the third time. Heeded only where NODE_ENV

@@ -15,7 +15,7 @@ afterEach(async () => {
 }, 120_000);
 afterAll(() => rig?.drop(), 20_000);
 
-const POINTS = ['sides-saved', 'saved', 'effect-run', 'removed', 'acked'];
+const POINTS = ['side-writes-saved', 'saved', 'effect-run', 'removed', 'acked'];
 const NUMBERS = 8;
 
 test('a replica may die at any step of handling an event: the next one neither loses nor repeats it', async () => {

@@ -75,7 +75,7 @@ test('an event whose save is lost is not taken for applied, although its batch w
   expect(await hasMoved()).toBe(false);
   const second = await start({
     faultPoint: async (point) => {
-      if (point === 'sides-saved' && (await hasMoved())) await new Promise(() => {}); // this process never gets to save
+      if (point === 'side-writes-saved' && (await hasMoved())) await new Promise(() => {}); // this process never gets to save
     },
   });
   await eventually('ids have been written', hasMoved);

@@ -51,7 +51,7 @@ export interface ToyTypes extends ActorTypes {
   lookup: never;
 }
 
-type Decided = { state: ToyState; effects: ToyEffect[]; sides: [] };
+type Decided = { state: ToyState; effects: ToyEffect[]; sideWrites: [] };
 
 const emptyState = (): ToyState => ({ numbers: [], called: [], call: null, waiting: [], due: [] });
 const callId = ({ n, attempt }: { n: number; attempt: number }) => `${n}:${attempt}`;
@@ -64,7 +64,7 @@ function openNext(state: ToyState, now: number): ToyState {
 
 function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number): Decided {
   const effect = (what: string): ToyEffect => ({ id: `${userKey}/${what}`, what });
-  const unchanged: Decided = { state, effects: [], sides: [] };
+  const unchanged: Decided = { state, effects: [], sideWrites: [] };
   switch (event.type) {
     case 'toy.number': {
       if (event.fault === 'kills') process.kill(process.pid, 'SIGKILL');
@@ -78,7 +78,7 @@ function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number):
       if (callMs !== undefined)
         next = openNext({ ...next, waiting: [...next.waiting, { n, ms: callMs, isQuiet }] }, now);
       if (dueInMs !== undefined) next.due = [...next.due, { n, at: now + dueInMs }];
-      return { state: next, effects: isQuiet ? [] : [effect(String(n))], sides: [] };
+      return { state: next, effects: isQuiet ? [] : [effect(String(n))], sideWrites: [] };
     }
     case 'wake': {
       const passed = state.due.filter(({ at }) => at <= now);
@@ -86,17 +86,17 @@ function reduce(state: ToyState, event: ToyEvent, userKey: string, now: number):
       if (state.killsOnWake) process.kill(process.pid, 'SIGKILL');
       if (state.throwsOnWake) throw new Error('this wake always throws');
       const due = state.due.filter(({ at }) => at > now);
-      return { state: { ...state, due }, effects: passed.map(({ n }) => effect(`due:${n}`)), sides: [] };
+      return { state: { ...state, due }, effects: passed.map(({ n }) => effect(`due:${n}`)), sideWrites: [] };
     }
     case 'call.settled': {
       if (!state.call || callId(state.call) !== event.callId) return unchanged;
       const next = openNext({ ...state, call: null, called: [...state.called, event.n] }, now);
-      return { state: next, effects: state.call.isQuiet ? [] : [effect(`called:${event.n}`)], sides: [] };
+      return { state: next, effects: state.call.isQuiet ? [] : [effect(`called:${event.n}`)], sideWrites: [] };
     }
     case 'call.lost': {
       if (!state.call || callId(state.call) !== event.callId) return unchanged;
       const call = { ...state.call, attempt: state.call.attempt + 1, startedAt: now };
-      return { state: { ...state, call }, effects: [], sides: [] };
+      return { state: { ...state, call }, effects: [], sideWrites: [] };
     }
   }
 }

@@ -4,11 +4,11 @@ export { EXPIRED_CODE_MEMORY_MS } from './collections/binding-codes.ts';
 export type { Binding } from './collections/bindings.ts';
 export type { DeadLetter, DeadLetterState, NewDeadLetter } from './collections/dead-letters.ts';
 export {
-  type Delivery,
-  type DeliveryPart,
-  deliveryMsgidWrite,
-  deliveryWrite,
-  type KnownDelivery,
+  type NewStoredText,
+  type StoredPart,
+  type StoredText,
+  storedMsgidWrite,
+  storedTextWrite,
 } from './collections/deliveries.ts';
 export type { Instance, InstanceFields } from './collections/instances.ts';
 export { processedIdsWrite } from './collections/processed-ids.ts';

@@ -65,8 +65,8 @@ export function ledgerEdges(deps: {
   /** @returns null if its bytes are gone: it has waited for longer than they are kept */
   const contentOf = async (userKey: string, { attempt, content }: SendCall): Promise<string | null> => {
     if (content !== null) return content;
-    const delivery = await store.deliveries.find(userKey, attempt.textId);
-    const part = delivery?.parts[attempt.part];
+    const stored = await store.deliveries.find(userKey, attempt.textId);
+    const part = stored?.parts[attempt.part];
     return part ? sentContent(part.content, attempt.withMore) : null;
   };
 
@@ -113,13 +113,18 @@ export function ledgerEdges(deps: {
     },
 
     async lookUp(userKey, lookup) {
-      if (lookup.kind === 'delivery') {
+      if (lookup.kind === 'stored-text') {
         const { textId } = lookup;
-        return { type: 'delivery.found', id: 'lookup', textId, delivery: await store.deliveries.find(userKey, textId) };
+        return {
+          type: 'stored-text.found',
+          id: 'lookup',
+          textId,
+          stored: await store.deliveries.find(userKey, textId),
+        };
       }
       const { failure } = lookup;
-      const delivery = await store.deliveries.findByMsgid(userKey, failure.failMsgid);
-      return { type: 'failed-part.found', id: 'lookup', failure, delivery };
+      const stored = await store.deliveries.findByMsgid(userKey, failure.failMsgid);
+      return { type: 'failed-part.found', id: 'lookup', failure, stored };
     },
 
     async runEffect(userKey, effect) {
@@ -131,8 +136,8 @@ export function ledgerEdges(deps: {
         return;
       }
       const { textId, textKind: kind, next, parts, reason, code } = effect;
-      const delivery = await store.deliveries.find(userKey, textId);
-      const left = delivery && { content: delivery.source, parts: delivery.parts.slice(next, parts) };
+      const stored = await store.deliveries.find(userKey, textId);
+      const left = stored && { content: stored.source, parts: stored.parts.slice(next, parts) };
       await store.deadLetters.keep({
         service: 'sender',
         reason,

@@ -1,6 +1,6 @@
 // The world around one ledger: plays the mailbox, the database and WeCom with its five sends per message, and checks every step.
 import type { CustomerItem, Text, TextKind } from '@pipeline/contracts';
-import type { Delivery } from '@pipeline/store';
+import type { StoredText } from '@pipeline/store';
 import { sentContent } from '../src/ledger/affordable.ts';
 import { callOf, createDueAt, createLedgerReducer } from '../src/ledger/ledger.ts';
 import {
@@ -36,7 +36,7 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
   const reduce = createLedgerReducer(settings);
   const dueAt = createDueAt(settings);
   const seen = new Set<string>();
-  const deliveries = new Map<string, Delivery>();
+  const deliveries = new Map<string, StoredText>();
   const callIds = new Set<string>();
   let written = 0;
 
@@ -53,7 +53,7 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
     splitAnew: new Set<string>(),
     dueAt: () => dueAt(world.state),
     call: () => callOf(world.state),
-    delivery: (textId: string) => deliveries.get(`${userKey}:${textId}`) ?? null,
+    stored: (textId: string) => deliveries.get(`${userKey}:${textId}`) ?? null,
     forget: (textId: string) => deliveries.delete(`${userKey}:${textId}`),
     deadLetters: () => world.effects.filter((effect) => effect.kind === 'dead-letter'),
     /** What the user has got, in a short form: `<text id>.<part>`, with `+` for `more`. */
@@ -71,7 +71,7 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
       for (let lookups = 0; next !== null; lookups++) {
         if (lookups === 100) throw new Error('the reducer asks without end');
         const stateBefore: LedgerState = world.state;
-        const { state, effects, sides, counts, lookup } = reduce(stateBefore, next, {
+        const { state, effects, sideWrites, counts, lookup } = reduce(stateBefore, next, {
           userKey,
           now: world.now,
           isHeldUp: false,
@@ -80,20 +80,20 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
         world.effects.push(...effects);
         world.counts.push(...(counts ?? []));
         // Read before the save, as the mailbox does it.
-        for (const { filter, update } of sides) saves.push(() => save(filter._id, update));
+        for (const { filter, update } of sideWrites) saves.push(() => save(filter._id, update));
         checkBegun(stateBefore);
         next = null;
-        if (lookup?.kind === 'delivery')
+        if (lookup?.kind === 'stored-text')
           next = {
-            type: 'delivery.found',
+            type: 'stored-text.found',
             id: 'lookup',
             textId: lookup.textId,
-            delivery: world.delivery(lookup.textId),
+            stored: world.stored(lookup.textId),
           };
         else if (lookup) {
           const { failure } = lookup;
-          const delivery = [...deliveries.values()].find(({ msgids }) => msgids.includes(failure.failMsgid)) ?? null;
-          next = { type: 'failed-part.found', id: 'lookup', failure, delivery };
+          const stored = [...deliveries.values()].find(({ msgids }) => msgids.includes(failure.failMsgid)) ?? null;
+          next = { type: 'failed-part.found', id: 'lookup', failure, stored };
         }
       }
       for (const run of saves) run();
@@ -196,7 +196,7 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
   };
 
   const save = (id: string, update: Record<string, unknown>) => {
-    const { $set, $addToSet } = update as { $set?: Delivery; $addToSet?: { msgids: string } };
+    const { $set, $addToSet } = update as { $set?: StoredText; $addToSet?: { msgids: string } };
     const known = deliveries.get(id);
     if ($set && !isSplitAsAtFirst($set)) world.splitAnew.add($set.textId);
     if ($set) deliveries.set(id, { ...known, ...$set, _id: id });
@@ -205,7 +205,7 @@ export function createLedgerWorld(habits: Wecom = { checksFirst: 'msgid', burnsM
 
   const offer = ({ attempt, content: inline }: SendCall): SendOutcome => {
     const { textId, part, msgid, withMore } = attempt;
-    const stored = world.delivery(textId)?.parts[part]?.content;
+    const stored = world.stored(textId)?.parts[part]?.content;
     if (inline === null && stored === undefined) throw new Error(`${textId} has no part ${part}`);
     const content = inline ?? sentContent(stored ?? '', withMore);
     if (Buffer.byteLength(content) > 2048) throw new Error(`${textId}.${part} is too long`);
@@ -274,7 +274,7 @@ export function ledgerAfterMessage(habits?: Wecom) {
   return world;
 }
 
-const isSplitAsAtFirst = ({ source, parts }: Delivery) =>
+const isSplitAsAtFirst = ({ source, parts }: StoredText) =>
   JSON.stringify(toParts(source, { text: source, fence: null })) === JSON.stringify(parts);
 
 /** An answer of that many parts. */

@@ -11,7 +11,7 @@ const MAX_LOOKUPS = 100;
 export interface Draft<T extends ActorTypes> {
   state: T['state'];
   effects: T['effect'][];
-  sides: SideWrite[];
+  sideWrites: SideWrite[];
   counts: string[];
   recentIds: string[];
   newest: Record<string, number>;
@@ -50,7 +50,7 @@ export async function reduceBatch<T extends ActorTypes>(
   inputs: readonly Input<T>[],
 ): Promise<ReducedBatch<T>> {
   const { state, recentIds, newest } = base;
-  const draft: Draft<T> = { state, effects: [], sides: [], counts: [], recentIds, newest };
+  const draft: Draft<T> = { state, effects: [], sideWrites: [], counts: [], recentIds, newest };
   const batch: ReducedBatch<T> = { draft, applied: [], unchanged: [], failure: null, postponed: [] };
   for (const [index, input] of inputs.entries()) {
     try {
@@ -82,11 +82,11 @@ async function addTo<T extends ActorTypes>(
   if (known && (await isRepeat(draft, base, event.type, known, deps))) return 'applied';
   const reduced = await reduceFully(draft, event, deps, context);
   if (reduced === null) return 'postponed';
-  const { state, effects, sides, counts } = reduced;
-  const isChanged = known !== null || state !== draft.state || effects.length > 0 || sides.length > 0;
+  const { state, effects, sideWrites, counts } = reduced;
+  const isChanged = known !== null || state !== draft.state || effects.length > 0 || sideWrites.length > 0;
   draft.state = state;
   draft.effects.push(...effects);
-  draft.sides.push(...sides);
+  draft.sideWrites.push(...sideWrites);
   draft.counts.push(...counts);
   if (known) {
     const newestOfType = Math.max(draft.newest[event.type] ?? known.time, known.time);
@@ -118,9 +118,9 @@ async function reduceFully<T extends ActorTypes>(
   event: T['event'],
   { behaviour, edges, now }: ReduceDeps<T>,
   { userKey, isHeldUp }: BatchContext,
-): Promise<Pick<Draft<T>, 'state' | 'effects' | 'sides' | 'counts'> | null> {
+): Promise<Pick<Draft<T>, 'state' | 'effects' | 'sideWrites' | 'counts'> | null> {
   const effects: T['effect'][] = [];
-  const sides: SideWrite[] = [];
+  const sideWrites: SideWrite[] = [];
   const counts: string[] = [];
   let { state } = before;
   let next = event;
@@ -128,10 +128,10 @@ async function reduceFully<T extends ActorTypes>(
     const decision = behaviour.reduce(state, next, { userKey, now: now(), isHeldUp: isHeldUp() });
     state = decision.state;
     effects.push(...decision.effects);
-    sides.push(...decision.sides);
+    sideWrites.push(...decision.sideWrites);
     counts.push(...(decision.counts ?? []));
-    if (decision.lookup === undefined) return { state, effects, sides, counts };
-    if (before.sides.length > 0) return null;
+    if (decision.lookup === undefined) return { state, effects, sideWrites, counts };
+    if (before.sideWrites.length > 0) return null;
     if (lookups === MAX_LOOKUPS) throw new Error(`reducer asks without end (${event.type})`);
     next = await edges.lookUp(userKey, decision.lookup);
   }
@@ -142,7 +142,7 @@ export function isChanged<T extends ActorTypes>(
   base: ActorDocument<T['state']>,
   { draft }: Pick<ReducedBatch<T>, 'draft'>,
 ): boolean {
-  const isMore = draft.effects.length > 0 || draft.sides.length > 0;
+  const isMore = draft.effects.length > 0 || draft.sideWrites.length > 0;
   return isMore || draft.state !== base.state || draft.recentIds !== base.recentIds;
 }
 
@@ -156,7 +156,7 @@ export function isPatient<T extends ActorTypes>(
   const call = behaviour.callOf(draft.state);
   return (
     draft.effects.length === 0 &&
-    draft.sides.length === 0 &&
+    draft.sideWrites.length === 0 &&
     (call === null || call.id === behaviour.callOf(base.state)?.id) &&
     applied.length === inputs.length &&
     inputs.every(({ event, isOnTrial }) => !isOnTrial && behaviour.isPatient(event))

@@ -15,8 +15,8 @@ import type { GroupCommit, Urgency } from './group-commit.ts';
 /** Ids a document keeps itself at least; older ones move to `processed_ids`, many at a time. */
 const RECENT_IDS = 8;
 const MOVED_IDS = 16;
-/** A call is fenced by a look at the version if its save is older than this: a frozen replica may have lost its partition. */
-const FENCE_AFTER_MS = 1_000;
+/** Before a call the version is looked up if its save is older than this: a frozen replica may have lost its partition. */
+const VERIFY_AFTER_MS = 1_000;
 
 export interface DocumentCacheDeps<T extends ActorTypes> {
   service: string;
@@ -98,7 +98,7 @@ export class DocumentCache<T extends ActorTypes> {
     };
     const begunAt = performance.now();
     if (urgency === 'soon') this.#document = next;
-    const save = { document: next, replaces: base.version, sides: [...draft.sides, ...moved] };
+    const save = { document: next, replaces: base.version, sideWrites: [...draft.sideWrites, ...moved] };
     try {
       const outcome = await this.#deps.groupCommit.commit(save, urgency);
       if (outcome === 'saved') {
@@ -119,7 +119,7 @@ export class DocumentCache<T extends ActorTypes> {
 
   /** Whether it is still the stored one: looked up if that was last certain too long ago. @throws RetryableError `store-away` */
   async isCurrent(): Promise<boolean> {
-    if (performance.now() - this.#verifiedAt <= FENCE_AFTER_MS) return true;
+    if (performance.now() - this.#verifiedAt <= VERIFY_AFTER_MS) return true;
     if ((await this.#deps.collection.versionOf(this.#userKey)) !== this.#storedVersion) return false;
     this.#verifiedAt = performance.now();
     return true;

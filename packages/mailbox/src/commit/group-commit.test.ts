@@ -33,11 +33,11 @@ function slowDatabase() {
   };
   const groupCommit = new GroupCommit<number>(
     collection,
-    async (sides) => void (await begin(sides.map(({ filter }) => filter._id).join())),
+    async (sideWrites) => void (await begin(sideWrites.map(({ filter }) => filter._id).join())),
   );
   const outcomes: string[] = [];
-  const commit = async (version: number, urgency: 'now' | 'soon', sides: SideWrite[] = []) => {
-    const save = { document: document(version), replaces: version - 1, sides };
+  const commit = async (version: number, urgency: 'now' | 'soon', sideWrites: SideWrite[] = []) => {
+    const save = { document: document(version), replaces: version - 1, sideWrites };
     groupCommit.commit(save, urgency).then(
       (outcome) => outcomes.push(`${version} ${outcome}`),
       (error) => outcomes.push(`${version} ${error.message}`),
@@ -113,7 +113,7 @@ test('a document that can not be written fails alone', async () => {
   const groupCommit = new GroupCommit<number>(collection, async () => {});
   const saving = ['a', 'b', 'unwritable', 'c', 'd'].map((_id) =>
     groupCommit
-      .commit({ document: document(1, _id), replaces: 0, sides: [] }, 'now')
+      .commit({ document: document(1, _id), replaces: 0, sideWrites: [] }, 'now')
       .catch((error: Error) => error.message),
   );
   expect(await Promise.all(saving)).toEqual(['saved', 'saved', 'no room', 'saved', 'saved']);

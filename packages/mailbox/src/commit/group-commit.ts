@@ -32,7 +32,7 @@ export interface Save<S> {
   /** The version of the document that it was drafted on. */
   replaces: number;
   /** Written before the document. */
-  sides: SideWrite[];
+  sideWrites: SideWrite[];
 }
 
 interface Pending<S> extends Save<S> {
@@ -70,7 +70,7 @@ export class GroupCommit<S> {
     const settled = Promise.withResolvers<SaveOutcome>();
     const before = lane.next;
     lane.next = before
-      ? { ...before, document: save.document, sides: [...before.sides, ...save.sides] }
+      ? { ...before, document: save.document, sideWrites: [...before.sideWrites, ...save.sideWrites] }
       : { ...save, since: performance.now(), settled: [] };
     lane.next.settled.push(settled);
     if (urgency === 'now') lane.isUrgent = true;
@@ -125,9 +125,9 @@ async function writeAll<S>(
   faultPoint?: FaultPoint,
 ): Promise<(SaveOutcome | { error: unknown })[]> {
   try {
-    const sides = saves.flatMap((save) => save.sides);
-    if (sides.length > 0) await applySideWrites(sides);
-    await faultPoint?.('sides-saved');
+    const sideWrites = saves.flatMap((save) => save.sideWrites);
+    if (sideWrites.length > 0) await applySideWrites(sideWrites);
+    await faultPoint?.('side-writes-saved');
     return await collection.saveAll(saves);
   } catch (error) {
     if (saves.length === 1 || isStoreAway(error)) return saves.map(() => ({ error }));

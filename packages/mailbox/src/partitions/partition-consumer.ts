@@ -31,7 +31,7 @@ export class PartitionConsumer {
   #isWanted = false;
   #leaving: Promise<void> | null = null;
   #role: Role = null;
-  #ownersPlace: string | null = null;
+  #ownersSubscription: string | null = null;
   /** The owner's place that ours is surely behind: the one known when ours was taken. */
   #behind: string | null = null;
   #openedAt: number | null = null;
@@ -50,11 +50,11 @@ export class PartitionConsumer {
   /**
    * Does what the role asks for. Who subscribed first is active, so nobody gives up a place before the owner has one;
    * whoever stands before the owner then leaves: pause, drain, close (docs/adr/0003).
-   * @param ownersPlace names the owner's present subscription; null if it has none
+   * @param ownersSubscription names the owner's present subscription; null if it has none
    */
-  follow(role: Role, ownersPlace: string | null): void {
+  follow(role: Role, ownersSubscription: string | null): void {
     this.#role = role;
-    this.#ownersPlace = ownersPlace;
+    this.#ownersSubscription = ownersSubscription;
     this.#settle();
   }
 
@@ -85,22 +85,23 @@ export class PartitionConsumer {
   /** Pause, drain, close; the end. */
   async leave(): Promise<void> {
     this.#role = null;
-    this.#ownersPlace = null;
+    this.#ownersSubscription = null;
     await (this.#leaving ?? this.#pauseDrainClose());
   }
 
   /** Closes at once, as `follow` finds it next time. */
   async abandon(): Promise<void> {
     this.#role = null;
-    this.#ownersPlace = null;
+    this.#ownersSubscription = null;
     this.#isWanted = false;
     await this.#consumer?.close();
   }
 
   #settle(): void {
     if (this.#leaving) return; // and looks again afterwards
-    const isBeforeOwner = this.#ownersPlace !== null && this.#behind !== this.#ownersPlace;
-    const mustLeave = this.#role === null ? this.#ownersPlace !== null : this.#role === 'standby' && isBeforeOwner;
+    const isBeforeOwner = this.#ownersSubscription !== null && this.#behind !== this.#ownersSubscription;
+    const mustLeave =
+      this.#role === null ? this.#ownersSubscription !== null : this.#role === 'standby' && isBeforeOwner;
     if (!this.#isWanted && this.#role !== null) this.#subscribe();
     else if (this.#isWanted && mustLeave) this.#leaveAndSettle();
   }
@@ -124,7 +125,7 @@ export class PartitionConsumer {
       },
       onOpen: () => {
         this.#openedAt = Math.round(now());
-        this.#behind = this.#ownersPlace;
+        this.#behind = this.#ownersSubscription;
         forget();
       },
       onSubscribed,

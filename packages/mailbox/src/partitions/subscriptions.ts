@@ -55,7 +55,7 @@ export interface SubscriptionsDeps {
 
 export class Subscriptions {
   readonly #deps: SubscriptionsDeps;
-  readonly #places: PartitionConsumer[];
+  readonly #consumers: PartitionConsumer[];
   readonly #stopping = new AbortController();
   readonly #stalls: ReturnType<Metrics['counter']>;
   #membership: Membership | null = null;
@@ -77,7 +77,7 @@ export class Subscriptions {
     const count = (role: Role) => () => this.#heldAs(role).length;
     metrics.gaugeOf('mailbox_partitions_owned', 'Partitions that this replica reads', count('owner'));
     metrics.gaugeOf('mailbox_partitions_standby', 'Partitions it would take over', count('standby'));
-    this.#places = deps.queues.map((queue, partition) => this.#place(queue, partition));
+    this.#consumers = deps.queues.map((queue, partition) => this.#consumerOf(queue, partition));
   }
 
   start(): void {
@@ -93,7 +93,7 @@ export class Subscriptions {
     this.#looking = repeat({
       everyMs: stallLookMs,
       isPossible: () => !this.#isSuspended && broker.problem() === null,
-      work: async () => this.#places.forEach((place) => void place.look()),
+      work: async () => this.#consumers.forEach((consumer) => void consumer.look()),
       logger,
       failed: 'stall-look.failed',
     });
@@ -114,7 +114,7 @@ export class Subscriptions {
     this.#stopping.abort();
     await this.#looking?.stop();
     this.#membership?.sayLeaving();
-    await Promise.all(this.#places.map((place, partition) => this.#giveUp(place, partition)));
+    await Promise.all(this.#consumers.map((consumer, partition) => this.#giveUp(consumer, partition)));
     this.#assigned = [];
   }
 
@@ -137,9 +137,9 @@ export class Subscriptions {
   problem(): string | null {
     if (this.#isSuspended) return 'the database is away: partitions given up';
     if (this.#assigned.length === 0) return 'no partition is assigned';
-    const missing = this.#places.filter((place) => !place.isSettled()).length;
-    if (missing > 0) return `${missing} of ${this.#places.length} partitions not subscribed`;
-    const stalled = this.#places.flatMap((place, partition) => (place.isStalled() ? [partition] : []));
+    const missing = this.#consumers.filter((consumer) => !consumer.isSettled()).length;
+    if (missing > 0) return `${missing} of ${this.#consumers.length} partitions not subscribed`;
+    const stalled = this.#consumers.flatMap((consumer, partition) => (consumer.isStalled() ? [partition] : []));
     return stalled.length === 0 ? null : `RabbitMQ delivers nothing from partitions ${stalled.join(', ')}`;
   }
 
@@ -147,7 +147,7 @@ export class Subscriptions {
     return { owned: this.#heldAs('owner'), standingBy: this.#heldAs('standby'), replicas: this.#alive };
   }
 
-  #place(queue: string, partition: number): PartitionConsumer {
+  #consumerOf(queue: string, partition: number): PartitionConsumer {
     const { replica, prefetch, broker, store, logger } = this.#deps;
     return new PartitionConsumer({
       queue,
@@ -168,8 +168,8 @@ export class Subscriptions {
   }
 
   #heldAs(role: Role): number[] {
-    return this.#places.flatMap((place, partition) =>
-      place.role() === role && place.since() !== null ? [partition] : [],
+    return this.#consumers.flatMap((consumer, partition) =>
+      consumer.role() === role && consumer.since() !== null ? [partition] : [],
     );
   }
 
@@ -178,8 +178,8 @@ export class Subscriptions {
     // Noticed here also while there is nothing to do.
     if (problem !== null) this.storeAway(new RetryableError('store-away', problem));
     if (this.#isSuspended || this.#deps.broker.problem() !== null) return null;
-    const places = this.#places.map((place, partition) => [partition, place.since()] as const);
-    return Object.fromEntries(places.filter((place): place is [number, number] => place[1] !== null));
+    const since = this.#consumers.map((consumer, partition) => [partition, consumer.since()] as const);
+    return Object.fromEntries(since.filter((one): one is [number, number] => one[1] !== null));
   }
 
   #follow({ alive, haveDied }: Members): void {
@@ -197,24 +197,24 @@ export class Subscriptions {
     const subscribedOf = new Map(alive.map(({ name, subscribed }) => [name, subscribed]));
     for (const [partition, { owner, standby }] of this.#assigned.entries()) {
       const since = subscribedOf.get(owner)?.[partition];
-      const ownersPlace = since === undefined ? null : `${owner} ${since}`;
+      const ownersSubscription = since === undefined ? null : `${owner} ${since}`;
       const role = owner === replica ? 'owner' : standby === replica ? 'standby' : null;
-      this.#places[partition]?.follow(role, ownersPlace);
+      this.#consumers[partition]?.follow(role, ownersSubscription);
     }
   }
 
-  async #giveUp(place: PartitionConsumer, partition: number): Promise<void> {
+  async #giveUp(consumer: PartitionConsumer, partition: number): Promise<void> {
     const stays = () => this.#others.filter(({ isLeaving }) => !isLeaving);
     const isTaken = () => stays().some(({ subscribed }) => subscribed[partition] !== undefined);
     const isAlone = () => this.#isSuspended || stays().length === 0;
-    if (place.since() !== null) await waitUntil(() => isTaken() || isAlone(), SUCCESSOR_MS);
-    await place.leave();
+    if (consumer.since() !== null) await waitUntil(() => isTaken() || isAlone(), SUCCESSOR_MS);
+    await consumer.leave();
   }
 
   async #resumeWithStore(): Promise<void> {
     const { store, logger } = this.#deps;
     const { signal } = this.#stopping;
-    await Promise.all(this.#places.map((place) => place.abandon()));
+    await Promise.all(this.#consumers.map((consumer) => consumer.abandon()));
     for (let attempt = 0; !signal.aborted; attempt++) {
       await sleep(backoffMs(attempt, RESUME_FIRST_MS, RESUME_MAX_MS), signal);
       await store.whenUp(signal);

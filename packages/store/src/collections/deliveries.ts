@@ -6,7 +6,7 @@ import { storing } from '../store-errors.ts';
 const RETENTION_DAYS = 7;
 
 /** One message as WeCom gets it, and where in the source it begins: what was never attempted may be split anew. */
-export interface DeliveryPart {
+export interface StoredPart {
   content: string;
   /** UTF-16 offset in `source`. */
   at: number;
@@ -14,7 +14,7 @@ export interface DeliveryPart {
   fence: string | null;
 }
 
-export interface Delivery {
+export interface StoredText {
   /** `userKey:textId` */
   _id: string;
   userKey: string;
@@ -23,7 +23,7 @@ export interface Delivery {
   kind: string;
   /** The whole text, cleaned. */
   source: string;
-  parts: DeliveryPart[];
+  parts: StoredPart[];
   /** The msgids under which parts were or will be offered to WeCom, for finding a part by `fail_msgid`. */
   msgids: string[];
   expiresAt: Date;
@@ -46,34 +46,34 @@ const schema = new Schema(
 schema.index({ msgids: 1 });
 schema.index({ expiresAt: 1 }, { expireAfterSeconds: 0 });
 
-export const deliveryId = (userKey: string, textId: string) => `${userKey}:${textId}`;
+export const storedTextId = (userKey: string, textId: string) => `${userKey}:${textId}`;
 
-export type KnownDelivery = Omit<Delivery, '_id' | 'expiresAt'>;
+export type NewStoredText = Omit<StoredText, '_id' | 'expiresAt'>;
 
-export const deliveryWrite = (delivery: KnownDelivery): SideWrite => ({
+export const storedTextWrite = (delivery: NewStoredText): SideWrite => ({
   collection: 'deliveries',
   isNew: true,
-  filter: { _id: deliveryId(delivery.userKey, delivery.textId) },
+  filter: { _id: storedTextId(delivery.userKey, delivery.textId) },
   update: { $set: { ...delivery, expiresAt: expiresInDays(RETENTION_DAYS) } },
   upsert: true,
 });
 
 /** A part is offered under a new msgid (a new generation). */
-export const deliveryMsgidWrite = (userKey: string, textId: string, msgid: string): SideWrite => ({
+export const storedMsgidWrite = (userKey: string, textId: string, msgid: string): SideWrite => ({
   collection: 'deliveries',
-  filter: { _id: deliveryId(userKey, textId) },
+  filter: { _id: storedTextId(userKey, textId) },
   update: { $addToSet: { msgids: msgid } },
   upsert: false,
 });
 
 export function deliveries(connection: Connection) {
-  const model = connection.model<Delivery>('deliveries', schema as never, 'deliveries');
+  const model = connection.model<StoredText>('deliveries', schema as never, 'deliveries');
   return {
-    find: (userKey: string, textId: string): Promise<Delivery | null> =>
-      storing(() => model.findById(deliveryId(userKey, textId)).lean<Delivery>().exec()),
+    find: (userKey: string, textId: string): Promise<StoredText | null> =>
+      storing(() => model.findById(storedTextId(userKey, textId)).lean<StoredText>().exec()),
     /** The delivery one of whose parts was sent under this msgid. */
-    findByMsgid: (userKey: string, msgid: string): Promise<Delivery | null> =>
-      storing(() => model.findOne({ msgids: msgid, userKey }).lean<Delivery>().exec()),
+    findByMsgid: (userKey: string, msgid: string): Promise<StoredText | null> =>
+      storing(() => model.findOne({ msgids: msgid, userKey }).lean<StoredText>().exec()),
     ensureIndexes: () => model.createIndexes(),
   };
 }

@@ -45,7 +45,7 @@ export function createConversationReducer(settings: ConversationSettings) {
     // The next message's turn has come: binding and instance are read now, never earlier.
     if (!lookup && !context.isHeldUp && !state.turn && state.entries[0]?.status === 'accepted')
       lookup = { kind: 'destination' };
-    return { state, effects, sides: [], ...(lookup ? { lookup } : {}) };
+    return { state, effects, sideWrites: [], ...(lookup ? { lookup } : {}) };
   };
 }
 

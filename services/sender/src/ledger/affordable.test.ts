@@ -15,7 +15,7 @@ const queued = (kind: TextKind, parts = 1, next = 0): QueuedText => ({
   next,
   generation: 0,
   triesBefore: 0,
-  burned: 0,
+  rejectedMsgids: 0,
   inline: null,
   isStored: true,
   waitingSince: null,

@@ -1,5 +1,5 @@
 // Who may spend what is left of WeCom's allowance: answers first, whatever their place in the order.
-import type { DeliveryPart } from '@pipeline/store';
+import type { StoredPart } from '@pipeline/store';
 import { render } from '@pipeline/texts';
 import { MAX_PART_BYTES } from '../text/split-text.ts';
 import { resplit } from '../text/text-parts.ts';
@@ -42,5 +42,5 @@ export const sentContent = (content: string, withMore: boolean): string => (with
 export const hasRoomForMore = (content: string): boolean => Buffer.byteLength(content) <= MAX_BYTES_BEFORE_MORE;
 
 /** The parts of a text with everything from `next` on split anew, so that `more` fits behind part `next`. */
-export const makeRoomForMore = (source: string, parts: readonly DeliveryPart[], next: number): DeliveryPart[] =>
+export const makeRoomForMore = (source: string, parts: readonly StoredPart[], next: number): StoredPart[] =>
   resplit(source, parts, next, MAX_BYTES_BEFORE_MORE);

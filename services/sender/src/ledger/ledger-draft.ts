@@ -1,9 +1,9 @@
 // What one event adds up to while the ledger decides: the new state and all that is to be done once it is saved.
 import type { ReduceContext } from '@pipeline/mailbox';
 import type { ErrorCode } from '@pipeline/runtime';
-import { deliveryWrite, originalId, replayId, replayNumber, type SideWrite } from '@pipeline/store';
+import { originalId, replayId, replayNumber, type SideWrite, storedTextWrite } from '@pipeline/store';
 import type { Attempt, LedgerEffect, LedgerLookup, LedgerSettings, LedgerState, QueuedText } from './ledger-state.ts';
-import { unstoredDelivery } from './unstored-delivery.ts';
+import { unstoredText } from './unstored-text.ts';
 
 export type LedgerDraft = ReturnType<typeof draftFrom>;
 
@@ -13,10 +13,9 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     now,
     userKey,
     settings,
-    // Ledgers stored earlier have none, or of another form.
-    state: before.passed && typeof before.passed[0] !== 'object' ? before : { ...before, passed: [] },
+    state: inPresentForm(before),
     effects: [] as LedgerEffect[],
-    sides: [] as SideWrite[],
+    sideWrites: [] as SideWrite[],
     counts: [] as string[],
     lookup: undefined as LedgerLookup | undefined,
 
@@ -28,8 +27,8 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     },
     /** What may be asked for once it has left the queue: by a report of its failure, or for a replay. */
     store(text: QueuedText) {
-      const unstored = unstoredDelivery(userKey, text);
-      if (unstored) draft.sides.push(deliveryWrite(unstored));
+      const unstored = unstoredText(userKey, text);
+      if (unstored) draft.sideWrites.push(storedTextWrite(unstored));
     },
     remove(text: QueuedText) {
       draft.patch({ queue: draft.state.queue.filter((queued) => queued !== text) });
@@ -49,6 +48,17 @@ export function draftFrom(before: LedgerState, { now, userKey }: ReduceContext, 
     },
   };
   return draft;
+}
+
+/** Ledgers of earlier versions name some fields otherwise, or have none. */
+function inPresentForm(ledger: LedgerState): LedgerState {
+  if (ledger.recentlySent) return ledger;
+  const { passed = [], ...rest } = ledger as LedgerState & { passed?: unknown[] };
+  const queue = rest.queue.map((text) => {
+    const { burned = 0, ...queued } = text as QueuedText & { burned?: number };
+    return { ...queued, rejectedMsgids: burned };
+  });
+  return { ...rest, queue, recentlySent: passed.filter((one) => typeof one === 'string') };
 }
 
 /** The text that an attempt is about. */

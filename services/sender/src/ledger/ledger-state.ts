@@ -1,7 +1,7 @@
 // What the sender remembers of one user at one KF account, and what can happen to them.
 import type { CustomerItem, MsgSendFail, Text, TextKind } from '@pipeline/contracts';
 import type { ActorTypes } from '@pipeline/mailbox';
-import type { KnownDelivery } from '@pipeline/store';
+import type { NewStoredText } from '@pipeline/store';
 
 /** A text that isn't through yet. Its bytes are in `deliveries`. */
 export interface QueuedText {
@@ -17,10 +17,10 @@ export interface QueuedText {
   /** Tries under that msgid in an earlier attempt, when one of them had no answer; else 0. */
   triesBefore: number;
   /** msgids in a row that WeCom said it had, though nothing was sent under them. */
-  burned: number;
+  rejectedMsgids: number;
   /** The text itself if it is a single part: saves a read. */
   inline: string | null;
-  /** Its delivery is stored. A text of a single part stands here first and is stored once it leaves the queue. */
+  /** It is stored in `deliveries`. A text of a single part stands here first and is stored once it leaves the queue. */
   isStored: boolean;
   /** Since when it waits for the user's next message, epoch ms; null while it doesn't. */
   waitingSince: number | null;
@@ -76,7 +76,7 @@ export interface LedgerState {
   /** The last part that WeCom accepted ended with `more`. */
   hasSaidMore?: boolean;
   /** `<kind>:<msgid>` of the notices and courtesy last accepted: nothing else is kept of them. */
-  passed: string[];
+  recentlySent: string[];
   /** Parts that WeCom reported as failed after accepting them. */
   failures: { textId: string; part: number; generation: number; count: number }[];
   /** What became of items that we decide. */
@@ -115,10 +115,10 @@ export type LedgerEvent =
   | { type: 'call.lost'; id: string; callId: string }
   | { type: 'wake'; id: string }
   // Facts read on the reducer's demand.
-  | { type: 'delivery.found'; id: string; textId: string; delivery: KnownDelivery | null }
-  | { type: 'failed-part.found'; id: string; failure: MsgSendFail; delivery: KnownDelivery | null };
+  | { type: 'stored-text.found'; id: string; textId: string; stored: NewStoredText | null }
+  | { type: 'failed-part.found'; id: string; failure: MsgSendFail; stored: NewStoredText | null };
 
-export type LedgerLookup = { kind: 'delivery'; textId: string } | { kind: 'failed-part'; failure: MsgSendFail };
+export type LedgerLookup = { kind: 'stored-text'; textId: string } | { kind: 'failed-part'; failure: MsgSendFail };
 
 export type LedgerEffect =
   | { id: string; kind: 'settled'; msgId: string; consumed: boolean }
@@ -156,7 +156,7 @@ export const emptyLedger = (): LedgerState => ({
   queue: [],
   attempt: null,
   allowance: { sendTime: null, receivedAt: 0, remaining: 0, renewals: 0, begun: [] },
-  passed: [],
+  recentlySent: [],
   failures: [],
   settlements: [],
 });

@@ -183,7 +183,7 @@ function checkStory({ world, told, reported }: Story) {
     if (kind !== 'answer' || deadLetters.length > 0) continue;
     const parts = firsts.filter((accepted) => accepted.textId === textId);
     expect(squeeze(parts.map(withoutMore).join(''))).toBe(squeeze(content));
-    expect(parts.map(withoutMore)).toEqual(world.delivery(textId)?.parts.map((part) => part.content));
+    expect(parts.map(withoutMore)).toEqual(world.stored(textId)?.parts.map((part) => part.content));
     if (!world.splitAnew.has(textId)) expect(parts.map(withoutMore)).toEqual(splitText(content));
     for (const { part } of parts) {
       const place = `${textId}.${part}`;

@@ -29,16 +29,16 @@ describe('sending', () => {
   test('the exact bytes of a long text are stored before it is sent', () => {
     const world = ledgerAfterMessage();
     world.text('a', 'answer', longAnswer(2));
-    expect(world.delivery('a')?.parts).toHaveLength(2);
+    expect(world.stored('a')?.parts).toHaveLength(2);
   });
 
   test('a short text stands in the ledger, and is stored when it leaves the queue', () => {
     const world = ledgerAfterMessage();
     world.text('a', 'answer', 'boom');
-    expect(world.delivery('a')).toBeNull();
+    expect(world.stored('a')).toBeNull();
     world.sendAll();
     const [sent] = world.accepted;
-    expect(world.delivery('a')).toMatchObject({ source: 'boom', parts: [{ content: 'boom' }], msgids: [sent?.msgid] });
+    expect(world.stored('a')).toMatchObject({ source: 'boom', parts: [{ content: 'boom' }], msgids: [sent?.msgid] });
   });
 
   test('a text taken twice is sent once', () => {

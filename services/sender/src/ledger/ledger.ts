@@ -1,17 +1,17 @@
 // The sender's every decision about one user, as a pure reducer: what to send next, and what became of it.
 import type { CustomerItem, MsgSendFail, Renewal, Text } from '@pipeline/contracts';
 import type { Decision, ReduceContext } from '@pipeline/mailbox';
-import { deliveryWrite, originalId } from '@pipeline/store';
+import { originalId, storedTextWrite } from '@pipeline/store';
 import { cleanText } from '../text/clean-text.ts';
 import { toParts } from '../text/text-parts.ts';
 import { sentContent } from './affordable.ts';
 import { renew } from './allowance.ts';
 import { attemptedText, draftFrom, type LedgerDraft } from './ledger-draft.ts';
 import type { LedgerEvent, LedgerSettings, LedgerState, LedgerTypes, QueuedText, SendCall } from './ledger-state.ts';
-import { advance, type FoundDelivery } from './next-send.ts';
+import { advance, type FoundText } from './next-send.ts';
 import { takeReportedFailure } from './reported-failure.ts';
 import { acceptPart, callIdOf, takeOutcome } from './send-outcome.ts';
-import { deliveryOf, unstoredDelivery } from './unstored-delivery.ts';
+import { storedTextOf, unstoredText } from './unstored-text.ts';
 
 const KEPT_SETTLEMENTS = 16;
 
@@ -40,13 +40,13 @@ export function createLedgerReducer(settings: LedgerSettings) {
     const draft = draftFrom(before, context, settings);
     const found = applyEvent(draft, event);
     if (!draft.lookup) advance(draft, found);
-    const { state, effects, sides, counts, lookup } = draft;
-    return { state, effects, sides, counts, ...(lookup ? { lookup } : {}) };
+    const { state, effects, sideWrites, counts, lookup } = draft;
+    return { state, effects, sideWrites, counts, ...(lookup ? { lookup } : {}) };
   };
 }
 
-/** @returns the delivery that the event brought along */
-function applyEvent(draft: LedgerDraft, event: LedgerEvent): FoundDelivery | undefined {
+/** @returns the stored text that the event brought along */
+function applyEvent(draft: LedgerDraft, event: LedgerEvent): FoundText | undefined {
   switch (event.type) {
     case 'customer.item':
       takeItem(draft, event.item);
@@ -57,7 +57,7 @@ function applyEvent(draft: LedgerDraft, event: LedgerEvent): FoundDelivery | und
       takeFailure(draft, event.failure);
       return;
     case 'failed-part.found':
-      takeReportedFailure(draft, event.failure, event.delivery);
+      takeReportedFailure(draft, event.failure, event.stored);
       return;
     case 'settlement.asked':
       settleAgain(draft, event.id, event.msgId);
@@ -71,7 +71,7 @@ function applyEvent(draft: LedgerDraft, event: LedgerEvent): FoundDelivery | und
     case 'wake':
       expireWaiting(draft);
       return;
-    case 'delivery.found':
+    case 'stored-text.found':
       return event;
   }
 }
@@ -100,8 +100,8 @@ function renewAllowance(draft: LedgerDraft, message: Renewal & { msgId: string }
   draft.patch({ allowance: renewed, queue: queue.map((text) => ({ ...text, waitingSince: null })) });
 }
 
-/** A text to send. The delivery of one that is stored is returned, as it can't be read before it is saved. */
-function takeText(draft: LedgerDraft, event: Text): FoundDelivery {
+/** A text to send. One that is stored is returned as it will be, as it can't be read before it is saved. */
+function takeText(draft: LedgerDraft, event: Text): FoundText {
   const { textId, msgId, kind, decidedAt, content, renewal, expected, parts: left } = event;
   if (renewal) renewAllowance(draft, { msgId, ...renewal });
   const source = left ? content : cleanText(content);
@@ -117,34 +117,34 @@ function takeText(draft: LedgerDraft, event: Text): FoundDelivery {
     // What WeCom may have seen is never split anew.
     generation: left ? 1 : 0,
     triesBefore: 0,
-    burned: 0,
+    rejectedMsgids: 0,
     inline: parts.length === 1 ? (parts[0]?.content ?? null) : null,
     isStored,
     waitingSince: null,
     afterRenewal: -1,
   };
   draft.patch({ queue: [...draft.state.queue, text], ...(expected === undefined ? {} : { expected }) });
-  const delivery = deliveryOf(draft.userKey, text, source, parts);
-  if (isStored) draft.sides.push(deliveryWrite(delivery));
-  return { textId, delivery };
+  const stored = storedTextOf(draft.userKey, text, source, parts);
+  if (isStored) draft.sideWrites.push(storedTextWrite(stored));
+  return { textId, stored };
 }
 
-/** WeCom reports a part by its msgid: of a text that still stands in the queue, of a passed one, or of a stored one. */
+/** WeCom reports a part by its msgid: of a text that still stands in the queue, of a recently sent one, or of a stored one. */
 function takeFailure(draft: LedgerDraft, failure: MsgSendFail): void {
   const { failMsgid } = failure;
-  const unstored = (text: QueuedText) => unstoredDelivery(draft.userKey, text);
+  const unstored = (text: QueuedText) => unstoredText(draft.userKey, text);
   const queued = draft.state.queue.find((text) => unstored(text)?.msgids.includes(failMsgid));
   // No answer had told us so, but what fails afterwards was accepted.
   if (queued && queued.kind !== 'answer') acceptPart(draft, queued);
-  const { passed } = draft.state;
-  const gone = passed.find((one) => one.endsWith(`:${failMsgid}`));
+  const { recentlySent } = draft.state;
+  const gone = recentlySent.find((one) => one.endsWith(`:${failMsgid}`));
   if (gone) {
-    draft.patch({ passed: passed.filter((one) => one !== gone) });
+    draft.patch({ recentlySent: recentlySent.filter((one) => one !== gone) });
     draft.counts.push(`${gone.split(':')[0]}-failed`);
     return;
   }
-  const delivery = queued && unstored(queued);
-  if (delivery) takeReportedFailure(draft, failure, delivery);
+  const stored = queued && unstored(queued);
+  if (stored) takeReportedFailure(draft, failure, stored);
   else draft.lookup = { kind: 'failed-part', failure };
 }
 

@@ -1,24 +1,24 @@
 // Which part is offered to WeCom next, and what is given up because nothing pays for it.
-import { deliveryMsgidWrite, deliveryWrite, type KnownDelivery } from '@pipeline/store';
+import { type NewStoredText, storedMsgidWrite, storedTextWrite } from '@pipeline/store';
 import { affordable, hasRoomForMore, makeRoomForMore } from './affordable.ts';
 import { refund, remainingAt, spend } from './allowance.ts';
 import { attemptedText, type LedgerDraft } from './ledger-draft.ts';
 import type { QueuedText } from './ledger-state.ts';
 import { msgidOf } from './msgid.ts';
-import { deliveryOf, unstoredDelivery } from './unstored-delivery.ts';
+import { storedTextOf, unstoredText } from './unstored-text.ts';
 
 const COURTESY_MAX_AGE_MS = 60_000;
 /** A request that got no answer for this long reaches WeCom no more. */
 const SETTLES_WITHIN_MS = 30_000;
 
 /** The stored form of a text, as far as it is known; null: it is stored no more. */
-export interface FoundDelivery {
+export interface FoundText {
   textId: string;
-  delivery: KnownDelivery | null;
+  stored: NewStoredText | null;
 }
 
-/** Begins the next try or the next send, if one is due. @param found the delivery of the head, when it had to be read */
-export function advance(draft: LedgerDraft, found?: FoundDelivery) {
+/** Begins the next try or the next send, if one is due. @param found the head as it is stored, when it had to be read */
+export function advance(draft: LedgerDraft, found?: FoundText) {
   dropSpentCourtesy(draft);
   retryIfDue(draft);
   for (let [head] = draft.state.queue; head && !draft.state.attempt; [head] = draft.state.queue) {
@@ -43,25 +43,25 @@ function waitForUser(draft: LedgerDraft) {
 }
 
 /** The last affordable send with more to come: it says so, if need be in a part cut shorter for that. */
-function sendLast(draft: LedgerDraft, head: QueuedText, found: FoundDelivery | undefined) {
+function sendLast(draft: LedgerDraft, head: QueuedText, found: FoundText | undefined) {
   if (head.inline !== null && hasRoomForMore(head.inline)) return begin(draft, head, true);
   // Bytes that WeCom may have seen aren't split anew: then it goes without `more` if that doesn't fit.
   const wasAttempted = head.generation > 0 || head.triesBefore > 0;
   if (head.inline !== null && wasAttempted) return begin(draft, head, false);
-  const unstored = unstoredDelivery(draft.userKey, head);
+  const unstored = unstoredText(draft.userKey, head);
   if (!unstored && found?.textId !== head.textId) {
-    draft.lookup = { kind: 'delivery', textId: head.textId };
+    draft.lookup = { kind: 'stored-text', textId: head.textId };
     return;
   }
-  const delivery = unstored ?? found?.delivery;
-  if (!delivery) return draft.deadLetter(head, 'delivery-missing', 'the text is no longer stored');
-  const { source, parts } = delivery;
+  const stored = unstored ?? found?.stored;
+  if (!stored) return draft.deadLetter(head, 'delivery-missing', 'the text is no longer stored');
+  const { source, parts } = stored;
   const part = parts[head.next]?.content ?? '';
   if (wasAttempted || hasRoomForMore(part)) return begin(draft, head, hasRoomForMore(part));
   const roomy = makeRoomForMore(source, parts, head.next);
-  const { msgids } = deliveryOf(draft.userKey, head, source, roomy);
-  const known = [...new Set([...delivery.msgids, ...msgids])];
-  draft.sides.push(deliveryWrite({ ...delivery, parts: roomy, msgids: known }));
+  const { msgids } = storedTextOf(draft.userKey, head, source, roomy);
+  const known = [...new Set([...stored.msgids, ...msgids])];
+  draft.sideWrites.push(storedTextWrite({ ...stored, parts: roomy, msgids: known }));
   draft.patchText(head, { parts: roomy.length, inline: null, isStored: true });
   const [patched] = draft.state.queue;
   if (patched) begin(draft, patched, true);
@@ -71,7 +71,7 @@ function begin(draft: LedgerDraft, text: QueuedText, withMore: boolean) {
   const { now, userKey } = draft;
   const { textId, next: part, generation, triesBefore } = text;
   const msgid = msgidOf(userKey, textId, part, generation);
-  if (generation > 0 && text.isStored) draft.sides.push(deliveryMsgidWrite(userKey, textId, msgid));
+  if (generation > 0 && text.isStored) draft.sideWrites.push(storedMsgidWrite(userKey, textId, msgid));
   const { renewals } = draft.state.allowance;
   draft.patchText(text, { waitingSince: null });
   draft.patch({

@@ -10,7 +10,7 @@ type World = ReturnType<typeof ledgerAfterMessage>;
 function replay(world: World, letter = world.deadLetters().at(-1)) {
   if (letter?.kind !== 'dead-letter') throw new Error('there is no dead letter');
   const { id, textId, msgId, textKind: kind, next, parts: end } = letter;
-  const { source: content, parts } = world.delivery(textId) ?? { source: '', parts: [] };
+  const { source: content, parts } = world.stored(textId) ?? { source: '', parts: [] };
   const left = parts.slice(next, end);
   const text = { textId: replayId(id, replayNumber(id) + 1), msgId, kind, decidedAt: world.now, content, parts: left };
   world.deliver({ type: 'text', id: text.textId, text });

@@ -1,6 +1,6 @@
 // WeCom had accepted a part and now says that it wasn't delivered: the part waits for the user's next message, or is given up.
 import type { MsgSendFail } from '@pipeline/contracts';
-import type { KnownDelivery } from '@pipeline/store';
+import type { NewStoredText } from '@pipeline/store';
 import type { LedgerDraft } from './ledger-draft.ts';
 import type { QueuedText } from './ledger-state.ts';
 import { findPart } from './msgid.ts';
@@ -11,11 +11,11 @@ const MAX_REPORTED_FAILURES = 3;
 /** fail_type of msg_send_fail that the user's next message cures. */
 const CURED_BY_NEXT_MESSAGE = new Set([0, 4, 5, 6, 11]);
 
-/** @param delivery the text that the msgid belongs to; null if it isn't ours */
-export function takeReportedFailure(draft: LedgerDraft, failure: MsgSendFail, delivery: KnownDelivery | null) {
-  if (!delivery) return;
-  const { textId, msgId, parts } = delivery;
-  const place = findPart(draft.userKey, textId, parts.length, delivery.msgids.length, failure.failMsgid);
+/** @param stored the text that the msgid belongs to; null if it isn't ours */
+export function takeReportedFailure(draft: LedgerDraft, failure: MsgSendFail, stored: NewStoredText | null) {
+  if (!stored) return;
+  const { textId, msgId, parts } = stored;
+  const place = findPart(draft.userKey, textId, parts.length, stored.msgids.length, failure.failMsgid);
   if (!place) return;
   const { part, generation } = place;
   const { failures, queue } = draft.state;
@@ -29,7 +29,7 @@ export function takeReportedFailure(draft: LedgerDraft, failure: MsgSendFail, de
   const known = failures.filter((other) => other !== earlier);
   draft.patch({ failures: [...known, { textId, part, generation, count }].slice(-KEPT_FAILURES) });
   draft.counts.push('failure-reported');
-  const { kind } = delivery as { kind: QueuedText['kind'] };
+  const { kind } = stored as { kind: QueuedText['kind'] };
   if (kind !== 'answer') return void draft.counts.push(`${kind}-failed`);
   const again: QueuedText = {
     textId,
@@ -40,7 +40,7 @@ export function takeReportedFailure(draft: LedgerDraft, failure: MsgSendFail, de
     next: part,
     generation: generation + 1,
     triesBefore: 0,
-    burned: 0,
+    rejectedMsgids: 0,
     inline: parts[part]?.content ?? null,
     isStored: true,
     waitingSince: draft.now,

@@ -21,7 +21,8 @@ test.each([[undefined], [[{ msgid: 'm', kind: 'notice' }]]])(
   'a ledger that was stored with %j passed goes on',
   (passed) => {
     const world = ledgerAfterMessage();
-    world.state = { ...world.state, passed: passed as never };
+    const { recentlySent, ...earlier } = world.state;
+    world.state = { ...earlier, passed } as never;
     world.text('n', 'notice');
     world.settle();
     world.report(world.accepted[0]?.msgid ?? '');
@@ -152,7 +153,7 @@ describe('a refusal', () => {
     expect(world.call()?.attempt).toMatchObject({ generation: 1, msgid: msgidOf(userKey, 'a', 0, 1) });
     world.settle();
     expect(world.got()).toEqual(['a.0']);
-    expect(world.delivery('a')?.msgids).toContain(msgidOf(userKey, 'a', 0, 1));
+    expect(world.stored('a')?.msgids).toContain(msgidOf(userKey, 'a', 0, 1));
   });
 
   test('of eight msgids in a row as used before is a dead letter', () => {

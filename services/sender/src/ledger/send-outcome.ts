@@ -9,10 +9,10 @@ const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
 const CONFIGURATION_RETRY_MS = 30_000;
 /** A part refused as duplicate under this many msgids in a row is given up. */
-const MAX_BURNED = 8;
+const MAX_REJECTED = 8;
 const DUPLICATE_MSGID = 95033;
 /** Of older ones a reported failure is only not counted. */
-const KEPT_PASSED = 8;
+const KEPT_SENT = 8;
 
 /** The name of an attempt's present try. */
 export const callIdOf = ({ msgid, tries }: Attempt): string => `${msgid}#${tries}`;
@@ -53,7 +53,7 @@ export function takeOutcome(draft: LedgerDraft, callId: string, outcome: SendOut
 
 /** WeCom has the text's next part: on to the one after it. */
 export function acceptPart(draft: LedgerDraft, text: QueuedText) {
-  const { attempt, queue, passed } = draft.state;
+  const { attempt, queue, recentlySent } = draft.state;
   const { kind, textId, next, generation } = text;
   if (attempt && attemptedText(queue, attempt) === text) draft.patch({ attempt: null, hasSaidMore: attempt.withMore });
   draft.counts.push(`${kind}-sent`);
@@ -61,10 +61,10 @@ export function acceptPart(draft: LedgerDraft, text: QueuedText) {
     if (kind === 'answer') draft.store(text);
     else {
       const msgid = msgidOf(draft.userKey, textId, next, generation);
-      draft.patch({ passed: [...passed, `${kind}:${msgid}`].slice(-KEPT_PASSED) });
+      draft.patch({ recentlySent: [...recentlySent, `${kind}:${msgid}`].slice(-KEPT_SENT) });
     }
     draft.remove(text);
-  } else draft.patchText(text, { next: text.next + 1, generation: 0, triesBefore: 0, burned: 0 });
+  } else draft.patchText(text, { next: text.next + 1, generation: 0, triesBefore: 0, rejectedMsgids: 0 });
 }
 
 function retryLater(draft: LedgerDraft, attempt: Attempt, afterMs: number | null, isUnanswered: boolean) {
@@ -72,12 +72,12 @@ function retryLater(draft: LedgerDraft, attempt: Attempt, afterMs: number | null
   draft.patch({ attempt: { ...attempt, isUnanswered, retryAt: draft.now + (afterMs ?? backoffMs) } });
 }
 
-/** Nobody got anything under this msgid, yet WeCom has it on its list: a refusal must have burned it. */
+/** Nobody got anything under this msgid, yet WeCom has it on its list: it took the id with a refusal. */
 function takeNextMsgid(draft: LedgerDraft, text: QueuedText) {
   endRefusedAttempt(draft, false);
-  const burned = text.burned + 1;
-  if (burned >= MAX_BURNED) return draft.deadLetter(text, 'wecom-95033', 'every msgid is taken');
-  draft.patchText(text, { generation: text.generation + 1, burned });
+  const rejectedMsgids = text.rejectedMsgids + 1;
+  if (rejectedMsgids >= MAX_REJECTED) return draft.deadLetter(text, 'wecom-95033', 'every msgid is taken');
+  draft.patchText(text, { generation: text.generation + 1, rejectedMsgids });
 }
 
 /** Only the user's next message cures it, unless that message came while the send was under way. */
@@ -86,7 +86,7 @@ function takeAllowanceRefusal(draft: LedgerDraft, attempt: Attempt, text: Queued
   draft.counts.push('allowance-refused');
   endRefusedAttempt(draft, true);
   if (text.kind !== 'answer' && !isRenewed) return draft.drop(text, 'refused');
-  // An unanswered try may have got through before: only the same msgid can tell. Else it may be burned: a new one.
+  // An unanswered try may have got through before: only the same msgid can tell. Else WeCom may have taken the id with its refusal: a new one.
   if (attempt.isUnanswered) draft.patchText(text, { triesBefore: attempt.tries });
   else draft.patchText(text, { generation: text.generation + 1 });
 }

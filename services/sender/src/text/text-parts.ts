@@ -1,10 +1,10 @@
 // A text as the parts that WeCom gets, each with its place in the source.
-import type { DeliveryPart } from '@pipeline/store';
+import type { StoredPart } from '@pipeline/store';
 import { MAX_PART_BYTES, type Rest, takePart } from './split-text.ts';
 
 /** Splits `rest` (a suffix of `source`) into parts; the first may be at most `firstMaxBytes` long. */
-export function toParts(source: string, from: Rest, firstMaxBytes = MAX_PART_BYTES): DeliveryPart[] {
-  const parts: DeliveryPart[] = [];
+export function toParts(source: string, from: Rest, firstMaxBytes = MAX_PART_BYTES): StoredPart[] {
+  const parts: StoredPart[] = [];
   for (let rest: Rest | null = from; rest !== null; ) {
     const { text, fence } = rest;
     const taken = takePart(rest, parts.length === 0 ? firstMaxBytes : MAX_PART_BYTES);
@@ -17,10 +17,10 @@ export function toParts(source: string, from: Rest, firstMaxBytes = MAX_PART_BYT
 /** The parts with everything from index `next` on split anew, the first of it at most `firstMaxBytes` long. */
 export function resplit(
   source: string,
-  parts: readonly DeliveryPart[],
+  parts: readonly StoredPart[],
   next: number,
   firstMaxBytes: number,
-): DeliveryPart[] {
+): StoredPart[] {
   const first = parts[next];
   if (!first) return [...parts];
   return [
