@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Connection, createConnection } from 'mongoose';
 import { GenericContainer } from 'testcontainers';
-import { IMAGES } from '../deploy/start/docker-engine.mjs';
-import { createPortPicker } from '../deploy/start/free-port.mjs';
-import { findMongod } from '../deploy/start/install-mongodb.mjs';
-import { SILENT_ARGUMENTS, startMongodb } from '../deploy/start/local-mongodb.mjs';
+import { createPortPicker } from '../deploy/processes/free-port.ts';
+import { IMAGES } from '../deploy/servers/docker-engine.ts';
+import { findMongod } from '../deploy/servers/install-mongodb.ts';
+import { SILENT_ARGUMENTS, startMongodb } from '../deploy/servers/local-mongodb.ts';
 import { ROOT } from './support/service-process.ts';
 
 const SECRET = '只有我和我的助手知道的话';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import type { z } from 'zod';
-import { allSettings } from '../deploy/settings/all-settings.ts';
+import { allSettings } from '../deploy/commands/all-settings.ts';
 import { ROOT } from './support/service-process.ts';
 
 /** `| variable | default | services | meaning |`, as the schemas have it. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { userKeyOf } from '@pipeline/contracts';
 import mongoose from 'mongoose';
-import { NODE_OPTIONS } from '../../deploy/start/start-settings.mjs';
+import { NODE_OPTIONS } from '../../deploy/commands/start-settings.ts';
 import { freePorts } from '../support/pipeline.ts';
 import { createTestServersWithTopology, type TestServers } from '../support/servers.ts';
 import { serviceEnvironment } from '../support/service-environment.ts';

@@ -22,7 +22,7 @@ const dlq = (...args: string[]) =>
   new Promise<{ code: number; out: string; err: string }>((resolve) => {
     const { amqpUrl, mongoUri } = pipeline.servers;
     const env = { ...process.env, RABBITMQ_URL: amqpUrl, MONGODB_URI: mongoUri };
-    execFile(process.execPath, ['deploy/start/dlq.mjs', ...args], { cwd: ROOT, env }, (error, out, err) =>
+    execFile(process.execPath, ['deploy/bootstrap.mjs', 'dlq', ...args], { cwd: ROOT, env }, (error, out, err) =>
       resolve({ code: error ? Number(error.code) : 0, out, err }),
     );
   });

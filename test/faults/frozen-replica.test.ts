@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { eventually } from '../support/eventually.ts';
 import { createTestServers, type TestServers } from '../support/servers.ts';
 import { type Machine, startMachine } from './soak/machine.ts';
-import { createOwner } from './soak/owned.mjs';
+import { createOwner } from './soak/owned.ts';
 import { settle } from './soak/settle.ts';
 import { createUsers, type Users } from './soak/users.ts';
 import { judge } from './soak/verdict.ts';

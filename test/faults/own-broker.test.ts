@@ -10,7 +10,7 @@ import { quiet } from '../support/open-servers.ts';
 import { type OwnRabbitmq, startOwnRabbitmq } from '../support/own-rabbitmq.ts';
 import { createTestServers, type TestServers } from '../support/servers.ts';
 import { type Machine, startMachine } from './soak/machine.ts';
-import { createOwner } from './soak/owned.mjs';
+import { createOwner } from './soak/owned.ts';
 import { settle } from './soak/settle.ts';
 import { createUsers, type Users } from './soak/users.ts';
 import { judge } from './soak/verdict.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { createTestServers } from '../support/servers.ts';
-import { createOwner } from './soak/owned.mjs';
+import { createOwner } from './soak/owned.ts';
 import { runSoak } from './soak/run.ts';
 
 const SEED = Number(process.env.SOAK_SEED ?? 42);

@@ -2,10 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { IMAGES } from '../../deploy/start/docker-engine.mjs';
-import { createPortPicker } from '../../deploy/start/free-port.mjs';
-import { findRabbitmqServer } from '../../deploy/start/install-rabbitmq.mjs';
-import { startRabbitmq } from '../../deploy/start/local-rabbitmq.mjs';
+import { createPortPicker } from '../../deploy/processes/free-port.ts';
+import { IMAGES } from '../../deploy/servers/docker-engine.ts';
+import { findRabbitmqServer } from '../../deploy/servers/install-rabbitmq.ts';
+import { startRabbitmq } from '../../deploy/servers/local-rabbitmq.ts';
 import { rabbitmqContainer, rabbitmqUrls } from './rabbitmq-container.ts';
 
 export interface OwnRabbitmq {

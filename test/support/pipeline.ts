@@ -1,6 +1,6 @@
 // The whole pipeline as four processes between two simulators, for end-to-end and fault tests.
 import { applyTopology } from '@pipeline/broker';
-import { createPortPicker } from '../../deploy/start/free-port.mjs';
+import { createPortPicker } from '../../deploy/processes/free-port.ts';
 import { type BridgeSimulator, startBridgeSimulator } from '../simulators/bridge/start-bridge-simulator.ts';
 import type { SettingsPatch } from '../simulators/wecom/platform/settings.ts';
 import { startWecomSimulator, type WecomSimulator } from '../simulators/wecom/start-wecom-simulator.ts';

@@ -1,5 +1,5 @@
 // npm test ─▶ RabbitMQ and MongoDB in Docker: starts both, prints their addresses as one line of JSON, and removes them
-// when its stdin closes, however the test run ended. Run by deploy/start/testcontainers.mjs.
+// when its stdin closes, however the test run ended. Run by deploy/servers/testcontainers.ts.
 import { MongoDBContainer } from '@testcontainers/mongodb';
 import { rabbitmqContainer, rabbitmqUrls } from './rabbitmq-container.ts';
 

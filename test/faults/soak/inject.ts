@@ -2,7 +2,7 @@
 import { createManagementApi, vhostPath } from '@pipeline/broker';
 import { describeTopology } from '@pipeline/contracts';
 import type { Machine } from './machine.ts';
-import type { OwnServers } from './owned.d.mts';
+import type { OwnServers } from './owned.ts';
 import type { Fault } from './schedule.ts';
 
 const RETURN_POLL_MS = 50;

@@ -8,7 +8,7 @@ import { freePorts } from '../../support/pipeline.ts';
 import { ADMIN_TOKEN, serviceEnvironment } from '../../support/service-environment.ts';
 import type { ServiceName } from '../../support/service-process.ts';
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts';
-import type { Owner, OwnService } from './owned.d.mts';
+import type { Owner, OwnService } from './owned.ts';
 import { answerFor } from './words.ts';
 
 /** How long a bridge has for its answer: short, so that the tests needn't wait long for those that never come. */

@@ -1,7 +1,7 @@
 // npm run test:soak ─▶ the soak run, on servers of its own, or (--given) on those of RABBITMQ_URL and MONGODB_URI.
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { createOwner } from './owned.mjs';
+import { createOwner } from './owned.ts';
 import { runSoak } from './run.ts';
 
 const { values } = parseArgs({
@@ -24,7 +24,7 @@ const startedAt = performance.now();
 const say = (line: string) =>
   void process.stdout.write(`[${((performance.now() - startedAt) / 1000).toFixed(0).padStart(5)} s] ${line}\n`);
 say(`soak: ${minutes} minutes, seed ${seed} (again: npm run test:soak -- --minutes ${minutes} --seed ${seed})`);
-// What it has started ends with it: see deploy/start/owned-process.mjs.
+// What it has started ends with it: see deploy/processes/owned-process.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const owner = createOwner(directory, logs);
 const ownServers = values.given ? null : await owner.startServers();

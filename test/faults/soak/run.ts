@@ -7,7 +7,7 @@ import { findLeftovers } from './leftovers.ts';
 import { startMachine } from './machine.ts';
 import { watchMemory } from './memory.ts';
 import { behave, misbehave } from './misbehaviour.ts';
-import type { Owner, OwnServers } from './owned.d.mts';
+import type { Owner, OwnServers } from './owned.ts';
 import { type Report, report } from './report.ts';
 import { planFaults } from './schedule.ts';
 import { NUDGE_EVERY_MS, settle } from './settle.ts';
