@@ -4,8 +4,8 @@ import { parseArgs } from 'node:util';
 const SERVICES = 'ingest, binder, router, sender';
 
 /**
- * `options` as parseArgs takes them; `isPassedOn`: another program judges the arguments.
- * @type {Record<string, { usage: string, options?: import('node:util').ParseArgsOptionsConfig, takesWords?: boolean, isPassedOn?: boolean }>}
+ * `options` as parseArgs takes them; `words`: of which the first has to be one; `isPassedOn`: another program judges the arguments.
+ * @type {Record<string, { usage: string, options?: import('node:util').ParseArgsOptionsConfig, words?: string[], isPassedOn?: boolean }>}
  */
 export const commands = {
   start: {
@@ -70,7 +70,7 @@ export const commands = {
   },
   check: { usage: 'npm run check\n  format, lint and types, as CI does' },
   dlq: {
-    usage: `-- list [--service NAME] [--state STATE]     what waits, oldest first
+    usage: `npm run dlq -- list [--service NAME] [--state STATE]     what waits, oldest first
 npm run dlq -- show ID [--body]                          everything about one; what the user wrote only with --body
 npm run dlq -- replay ID | --all [--service NAME]        out again, as a new message
 npm run dlq -- drop ID                                   never; its trace stays for 30 days
@@ -81,7 +81,7 @@ NAME: ${SERVICES}; STATE: waiting, replaying, replayed, dropped`,
       service: { type: 'string' },
       state: { type: 'string' },
     },
-    takesWords: true,
+    words: ['list', 'show', 'replay', 'drop'],
   },
 };
 
@@ -96,8 +96,10 @@ export function answerAtOnce(name, args) {
   if (args.includes('--help')) return { code: 0, text: command.usage };
   if (command.isPassedOn) return null;
   try {
-    parseArgs({ args, options: command.options ?? {}, allowPositionals: command.takesWords ?? false });
-    return null;
+    const { options = {}, words } = command;
+    const [word = ''] = parseArgs({ args, options, allowPositionals: words !== undefined }).positionals;
+    if (!words || words.includes(word)) return null;
+    return { code: 2, text: `${word || 'no word'}: none of ${words.join(', ')}\n${command.usage}` };
   } catch (error) {
     const [reason] = /** @type {Error} */ (error).message.split('. ');
     return { code: 2, text: `${reason}\n${command.usage}` };
