@@ -5,6 +5,7 @@ import { JEST, root } from '../processes/paths.ts';
 import * as progress from '../processes/progress.ts';
 import { runCommand } from '../processes/run-command.ts';
 import type { Session } from '../processes/session.ts';
+import { provideBrowser } from '../servers/browser.ts';
 import { runOnThrowawayServers } from '../servers/throwaway-servers.ts';
 
 await runOnThrowawayServers('test', process.env, runJest);
@@ -20,13 +21,17 @@ async function runJest(session: Session, env: NodeJS.ProcessEnv, directory: stri
     ...reporters, // last, as the option takes every word that follows
     `--reporters=${join(root, 'deploy', 'commands', 'count-reporter.ts')}`,
   ];
+  // Of a few files that somebody names none needs a browser, unless it is there.
+  const browser = await provideBrowser(session, env, given.length === 0);
   const stdin = process.stdin.isTTY ? 'inherit' : 'ignore';
   progress.step('test', `jest ${given.join(' ')}`.trimEnd());
   const result = await runCommand(session, process.execPath, args, {
-    env: { ...env, TEST_COUNTS_FILE: counts },
+    env: { ...env, TEST_COUNTS_FILE: counts, ...('path' in browser && { CHROMIUM_PATH: browser.path }) },
     stdio: [stdin, 'inherit', 'inherit'],
   });
   const summary = readSummary(counts);
+  if (given.length === 0 && 'problem' in browser)
+    progress.warn('browser', `THE TESTS IN A BROWSER HAVE NOT RUN: there is no Chromium: ${browser.problem}`);
   if (summary) progress.line(summary);
   return result.code ?? 1;
 }

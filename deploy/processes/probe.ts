@@ -1,4 +1,4 @@
-// supervise.mjs ─▶ a process of ours: does it answer, and if not, why?
+// supervise.ts ─▶ a process of ours: does it answer, and if not, why?
 import { connect } from 'node:net';
 
 export type Readiness = { isReady: boolean; reason?: string };

@@ -1,4 +1,4 @@
-// install-mongodb.mjs ─▶ mongodb-memory-server's downloader. Run by Node 26: download-mongod.mjs size | download FOLDER
+// install-mongodb.ts ─▶ mongodb-memory-server's downloader. Run by itself: download-mongod.ts size | download FOLDER
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { root } from '../processes/paths.ts';

@@ -1,49 +1,14 @@
-// The simulator's chat page in a real browser. Where no Chromium is found, a line says so and only the
+// The simulator's chat page in a real browser. Where no Chromium can be had, npm test says so at its end, and only the
 // checks of the page's pure functions (simulators/wecom/page/page.test.ts) have run.
-import { accessSync, constants } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { delimiter, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import { startWecomSimulator, type WecomSimulator } from '../simulators/wecom/start-wecom-simulator.ts';
 import { createWecomApi, type WecomApi } from '../simulators/wecom/wecom-api.ts';
 
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
-const PLACES = [
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-  '/Applications/Chromium.app/Contents/MacOS/Chromium',
-];
-
-const browserPath = findBrowser();
-const line =
-  browserPath === undefined
-    ? 'chat page: no Chromium found (CHROMIUM_PATH, PATH), so only its pure functions are tested'
-    : `chat page: tested in ${browserPath}`;
-process.stdout.write(`${line}\n`);
-
-/** A path that was set but doesn't work is an error, not a reason to test less. */
-function findBrowser(): string | undefined {
-  const { CHROMIUM_PATH, PATH = '' } = process.env;
-  if (CHROMIUM_PATH) {
-    accessSync(CHROMIUM_PATH, constants.X_OK);
-    return CHROMIUM_PATH;
-  }
-  const folders = PATH.split(delimiter);
-  const candidates = [...NAMES.flatMap((name) => folders.map((folder) => join(folder, name))), ...PLACES];
-  return candidates.find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    // Not there: the next candidate.
-    return false;
-  }
-}
-
+/** Found, or installed, by npm test. */
+const { CHROMIUM_PATH: browserPath } = process.env;
 const describeInBrowser = browserPath === undefined ? describe.skip : describe;
 
 describeInBrowser('the chat page', () => {
