@@ -153,5 +153,5 @@ test('whatever comes in whatever order, nobody has an answer waiting without hav
     }),
     { numRuns },
   );
-  expect(waits).toBeGreaterThan(numRuns / 10);
+  expect(waits).toBeGreaterThan(numRuns / 50);
 });
