@@ -52,9 +52,9 @@ export class Actor<T extends ActorTypes> {
     this.#userKey = userKey;
     this.#deps = deps;
     this.#document = new DocumentCache(userKey, deps);
+    this.#applied = new AppliedEvents((names) => deps.edges.counted?.(names));
     const document = () => (this.#isDropped ? null : this.#document.current());
     const wake = () => this.push(bornHere(deps.behaviour.wake()));
-    this.#applied = new AppliedEvents<T>((names) => deps.edges.counted?.(names));
     this.#effects = new EffectRunner({
       document,
       runEffect: (effect) => deps.edges.runEffect(userKey, effect),
@@ -286,7 +286,6 @@ export class Actor<T extends ActorTypes> {
     const { calls, behaviour } = this.#deps;
     const isNew = call.id !== behaviour.callOf(base.state)?.id;
     const is = await calls.lookAfter(this.#userKey, call, isNew, this.#document);
-    if (this.#isDropped) return;
     if (is === 'elsewhere') this.#dueTimes.lookAgainIn(CALLER_LOOK_MS);
     else if (is === 'lost') this.#inbox.unshift(bornHere(behaviour.callLost(call.id)));
     else if (is === 'stale') this.#inbox.unshift(bornHere(behaviour.wake()));
