@@ -1,7 +1,7 @@
 // Tests run the TypeScript sources as they are; @swc/jest only strips the types.
 export default {
-  // Half of each end-to-end test is four services starting: more side by side only makes all of them slow.
-  maxWorkers: 2,
+  // For two cores: most of these tests wait most of their time, for brokers to start and for time to pass.
+  maxWorkers: 3,
   testSequencer: './test/support/longest-first.mjs',
   // An upper bound for a busy machine, never a measure: tests wait for conditions.
   testTimeout: 120_000,
