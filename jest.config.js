@@ -1,7 +1,7 @@
 // Tests run the TypeScript sources as they are; @swc/jest only strips the types.
 export default {
-  // For two cores: most of these tests wait most of their time, for brokers to start and for time to pass.
-  maxWorkers: 3,
+  // On two cores a third one starves those tests that measure how soon something happens.
+  maxWorkers: 2,
   testSequencer: './test/support/longest-first.mjs',
   // An upper bound for a busy machine, never a measure: tests wait for conditions.
   testTimeout: 120_000,
