@@ -11,9 +11,9 @@ const EVERY_MS = 100;
 /** Until everybody has settled on who reads what. */
 const SETTLED_MS = 6_000;
 const GIVE_UP_MS = 30_000;
-/** The bars, with as much again for tests that run beside this one. */
-const HAND_OVER_MS = 600;
-const TAKE_OVER_MS = 2_000;
+/** The bars, with room for tests that run beside this one. */
+const HAND_OVER_MS = 2_000;
+const TAKE_OVER_MS = 4_000;
 
 let rig: Rig;
 const children = new Map<string, ToyChild>();

@@ -76,7 +76,7 @@ test('one that is given up is not run, and lets the next ones through', async ()
   expect(done).toEqual(['judge a1', 'run a2', 'judge b1', 'run b1 on trial']);
 });
 
-test('one over which a process has died before is tried after a while, and after all others', async () => {
+test('one over which a process has died before is tried when it has been quiet for a while, and after all others', async () => {
   const { done, come, settle, judged } = setUp({ tried: ['a1'] });
   come('a1', 5);
   come('a2');
@@ -87,7 +87,11 @@ test('one over which a process has died before is tried after a while, and after
   settle('b1');
   await judged();
   expect(done.splice(0)).toEqual(['over b1']);
-  await jest.advanceTimersByTimeAsync(2_001);
+  await jest.advanceTimersByTimeAsync(1_500);
+  come('c1');
+  await jest.advanceTimersByTimeAsync(1_500);
+  expect(done.splice(0)).toEqual(['run c1']);
+  await jest.advanceTimersByTimeAsync(1_000);
   await judged();
   expect(done.splice(0)).toEqual(['judge a1', 'run a1 on trial']);
   settle('a1');

@@ -11,8 +11,10 @@
 import type { Delivery } from '@pipeline/broker';
 
 const SUSPECT_DELIVERIES = 3;
-/** What is redelivered along with a suspect is handled within that time, as a rule. */
-const RETRIAL_PAUSE_MS = 2_000;
+/** A suspect over which a process has died is tried again once nothing else has come for so long … */
+const QUIET_MS = 2_000;
+/** … or has waited for so long. */
+const PATIENCE_MS = 20_000;
 
 export interface QuarantineDeps {
   /** Processes of this service have ended without a goodbye. */
@@ -34,8 +36,8 @@ interface Waiting {
 }
 
 interface Trial extends Waiting {
-  /** A process has died over it: not to be tried before then, monotonic ms. */
-  notBefore?: number;
+  /** A process has died over it: since when it lets others go first, monotonic ms. */
+  waitsSince?: number;
   over?: () => Promise<void>;
   isEnded?: boolean;
 }
@@ -45,12 +47,15 @@ export class Quarantine {
   /** By user, in order; the first of each is a suspect, the one on trial included. */
   readonly #lines = new Map<string, Trial[]>();
   #trial: Trial | null = null;
+  /** Monotonic ms. */
+  #lastCameAt = 0;
 
   constructor(deps: QuarantineDeps) {
     this.#deps = deps;
   }
 
   admit(partition: number, delivery: Delivery): void {
+    this.#lastCameAt = performance.now();
     const line = this.#lines.get(delivery.routingKey);
     if (line) line.push({ partition, delivery });
     else if (this.#isSuspect(delivery)) {
@@ -83,13 +88,13 @@ export class Quarantine {
   #advance(): void {
     if (this.#trial) return;
     const suspects = this.#lines.values().map(([first]) => first);
-    const next = suspects.find((first) => (first?.notBefore ?? 0) <= performance.now());
+    const next = suspects.find((first) => first && this.#isDue(first));
     if (next) void this.#try(next);
   }
 
   async #try(suspect: Trial): Promise<void> {
     this.#trial = suspect;
-    const wasOnTrial = suspect.notBefore === undefined && (await this.#deps.wasOnTrial(suspect.delivery));
+    const wasOnTrial = suspect.waitsSince === undefined && (await this.#deps.wasOnTrial(suspect.delivery));
     if (suspect.isEnded) return;
     if (wasOnTrial) {
       this.#putLast(suspect);
@@ -105,12 +110,23 @@ export class Quarantine {
   #putLast(suspect: Trial): void {
     const { routingKey: userKey } = suspect.delivery;
     const line = this.#lines.get(userKey) ?? [];
-    suspect.notBefore = performance.now() + RETRIAL_PAUSE_MS;
-    setTimeout(() => this.#advance(), RETRIAL_PAUSE_MS + 1).unref();
+    suspect.waitsSince = performance.now();
+    this.#lookAgain(suspect);
     this.#lines.delete(userKey);
     this.#lines.set(userKey, line);
     this.#trial = null;
     this.#advance();
+  }
+
+  #isDue({ waitsSince }: Trial): boolean {
+    const now = performance.now();
+    return waitsSince === undefined || now >= this.#lastCameAt + QUIET_MS || now >= waitsSince + PATIENCE_MS;
+  }
+
+  #lookAgain(suspect: Trial): void {
+    if (this.#lines.get(suspect.delivery.routingKey)?.[0] !== suspect) return; // its partition has gone
+    if (this.#isDue(suspect)) this.#advance();
+    else setTimeout(() => this.#lookAgain(suspect), QUIET_MS / 4).unref();
   }
 
   async #endTrial(trial: Trial): Promise<void> {
