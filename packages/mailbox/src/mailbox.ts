@@ -231,8 +231,10 @@ export class Mailbox<T extends ActorTypes> {
       const verdict = await judgeSuspect(this.#poison, suspect);
       if (verdict === 'retry') return () => clearTrials(this.#poison, suspect);
       // Still counted: there may be more wakes of this user on their way.
-      if (verdict === 'put-off') await collection.putOff(suspect.userKey, store.now() + THROWING_WAKE_PAUSE_MS);
-      else await clearTrials(this.#poison, suspect);
+      if (verdict === 'put-off') {
+        await collection.putOff(suspect.userKey, store.now() + THROWING_WAKE_PAUSE_MS);
+        this.#actors.get(suspect.userKey)?.putOffWakes();
+      } else await clearTrials(this.#poison, suspect);
       this.#metrics.handled.inc({ type: suspect.type, outcome: verdict });
       delivery.ack();
     } catch (cause) {

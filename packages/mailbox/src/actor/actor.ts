@@ -95,6 +95,13 @@ export class Actor<T extends ActorTypes> {
     return call !== null && this.#deps.calls.has(this.#userKey, call);
   }
 
+  /** Wakes are put off, by whoever found that they kill. */
+  putOffWakes(): void {
+    this.#dueTimes.putOff();
+    this.#mustSaveWakeAt = true;
+    void this.#work();
+  }
+
   /** Forgets everything; what was not acked will be delivered again. */
   drop(): void {
     this.#isDropped = true;
@@ -274,9 +281,7 @@ export class Actor<T extends ActorTypes> {
     }
     this.#inbox.unshift(...(verdict === 'retry' ? [input] : []), ...behind);
     this.#inHand = [];
-    if (verdict !== 'put-off') return;
-    this.#dueTimes.putOff();
-    this.#mustSaveWakeAt = true;
+    if (verdict === 'put-off') this.putOffWakes();
   }
 
   /** Sees to it that somebody makes the call that is open. @param base the document before this round */
